@@ -1,0 +1,90 @@
+"""Every error that Longwire raises, one tree; each names the guilty side.
+
+    LongwireError
+    ├── ProtocolError
+    │   ├── LocalProtocolError    we were asked to send what RFC 6455 forbids (also a ValueError)
+    │   └── RemoteProtocolError   the peer sent what RFC 6455 forbids
+    ├── HandshakeError            the opening handshake is refused with an HTTP status
+    ├── LifecycleError            the application broke the ASGI message order (also a RuntimeError)
+    ├── ConnectionClosed          send() after the end of the connection (also an OSError)
+    ├── ConfigError               an option that cannot work (also a ValueError)
+    │   ├── AppImportError        the application does not import
+    │   └── BindError             the address cannot be listened on
+    └── StartupError              the application's lifespan start-up failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class LongwireError(Exception):
+    """The root of the tree: catches every error of Longwire and no other."""
+
+
+class ProtocolError(LongwireError):
+    """RFC 6455 or RFC 7692 was broken."""
+
+
+class LocalProtocolError(ProtocolError, ValueError):
+    """This side asked for something that may not go on the wire."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol.
+
+    `code` is the close code it deserves (RFC 6455 section 7.4.1): 1002, 1007 or 1009.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class HandshakeError(LongwireError):
+    """The opening handshake cannot succeed (RFC 6455 section 4).
+
+    `status` is the HTTP status of the refusal, `headers` what that status demands beside it
+    (Allow for 405, Sec-WebSocket-Version for 426), the message says what was wrong.
+    """
+
+    def __init__(
+        self, status: int, reason: str, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+
+
+class LifecycleError(LongwireError, RuntimeError):
+    """The application sent an ASGI message that its state does not allow, or a malformed one."""
+
+
+class ConnectionClosed(LongwireError, OSError):
+    """The connection has ended: `code` and `reason` as in the `websocket.disconnect` event.
+
+    An OSError, as ASGI 2.4 demands of a server's send(), so that applications may catch either.
+    """
+
+    def __init__(self, code: int = 1006, reason: str = "") -> None:
+        super().__init__(f"connection closed with code {code}" + (f": {reason}" if reason else ""))
+        self.code = code
+        self.reason = reason
+
+
+class ConfigError(LongwireError, ValueError):
+    """An option, or a set of options, that cannot work; the message is one line for a person."""
+
+
+class AppImportError(ConfigError):
+    """The application named on the command line does not import."""
+
+
+class BindError(ConfigError):
+    """The address cannot be listened on."""
+
+
+class StartupError(LongwireError):
+    """The application's lifespan start-up failed; nothing is served."""
