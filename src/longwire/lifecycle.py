@@ -1,0 +1,108 @@
+"""The legal order of ASGI WebSocket messages (specification 2.5), as one table per direction.
+
+    the application sends            and hears
+    CONNECTING --accept-->  OPEN     CONNECTING --connect-->    OPEN
+               --close--->  CLOSED   OPEN       --receive-->    OPEN
+               --start--->  DENYING             --disconnect--> CLOSED
+    DENYING    --body---->  DENYING, then CLOSED with the last body
+    OPEN       --send---->  OPEN
+               --close--->  CLOSED
+
+The server, the toolkit and the test client walk the same tables; nobody keeps flags beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from longwire.errors import LifecycleError
+
+
+class State(Enum):
+    """Where one direction of a WebSocket's ASGI conversation stands."""
+
+    CONNECTING = "connecting"
+    DENYING = "denying"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+SENDS: Mapping[State, Mapping[str, State]] = {
+    State.CONNECTING: {
+        "websocket.accept": State.OPEN,
+        "websocket.close": State.CLOSED,
+        "websocket.http.response.start": State.DENYING,
+    },
+    State.DENYING: {"websocket.http.response.body": State.DENYING},
+    State.OPEN: {"websocket.send": State.OPEN, "websocket.close": State.CLOSED},
+    State.CLOSED: {},
+}
+"""What the application may send in each state, and the state that follows."""
+
+RECEIVES: Mapping[State, Mapping[str, State]] = {
+    State.CONNECTING: {"websocket.connect": State.OPEN, "websocket.disconnect": State.CLOSED},
+    State.OPEN: {"websocket.receive": State.OPEN, "websocket.disconnect": State.CLOSED},
+    # The end is told as often as it is asked for: receive() never hangs after it.
+    State.CLOSED: {"websocket.disconnect": State.CLOSED},
+}
+"""What the application may hear in each state, and the state that follows."""
+
+
+def after_send(state: State, message: Mapping[str, Any]) -> State:
+    """Return the state after the application sent `message`; LifecycleError if it may not."""
+    kind = message_type(message)
+    following = SENDS[state].get(kind)
+    if following is None:
+        expected = " or ".join(repr(legal) for legal in SENDS[state]) or "nothing more"
+        raise LifecycleError(
+            f"the application sent {kind!r} while the WebSocket was {state.value}; "
+            f"expected {expected}"
+        )
+    if following is State.DENYING and kind == "websocket.http.response.body":
+        return State.DENYING if message.get("more_body", False) else State.CLOSED
+    return following
+
+
+def after_receive(state: State, message: Mapping[str, Any]) -> State:
+    """Return the state after the application was told `message`; LifecycleError if it may not."""
+    kind = message_type(message)
+    following = RECEIVES.get(state, {}).get(kind)
+    if following is None:
+        raise LifecycleError(f"{kind!r} cannot be received while the WebSocket is {state.value}")
+    return following
+
+
+def message_type(message: Mapping[str, Any]) -> str:
+    """Return the message's type; LifecycleError unless it is a mapping with a `type` string."""
+    if not isinstance(message, Mapping):
+        raise LifecycleError(
+            f"an ASGI message is a dict with a 'type'; got {type(message).__name__}"
+        )
+    kind = message.get("type")
+    if not isinstance(kind, str):
+        raise LifecycleError(f"an ASGI message has a 'type' string; got keys {sorted(message)!r}")
+    return kind
+
+
+def message_data(message: Mapping[str, Any]) -> str | bytes:
+    """Return what a `websocket.send` or `websocket.receive` carries: exactly one of text and bytes.
+
+    An empty message is a message. Raises LifecycleError when both or neither is there, or when
+    the value is not a str, respectively bytes.
+    """
+    text = message.get("text")
+    data = message.get("bytes")
+    if text is not None and data is None:
+        if isinstance(text, str):
+            return text
+        raise LifecycleError(f"'text' is a str; got {type(text).__name__}: send it under 'bytes'?")
+    if data is not None and text is None:
+        if isinstance(data, bytes):
+            return data
+        if isinstance(data, (bytearray, memoryview)):
+            return bytes(data)
+        raise LifecycleError(f"'bytes' is bytes; got {type(data).__name__}: send it under 'text'?")
+    found = "both" if text is not None else "neither"
+    raise LifecycleError(f"a message has exactly one of 'text' and 'bytes'; got {found}")

@@ -1,0 +1,40 @@
+"""Flow control's shared part: sends outside a read are flushed once per loop iteration.
+
+A reply to the connection being read is written when the read ends; what goes to other
+connections, or comes from a task of its own, waits here until the end of the iteration, so that
+several messages to one peer become one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+FLUSH_BYTES = 64 * 1024
+"""Bytes that may wait for the flush before send() waits too: a task that sends without end yields
+to the others every 64 KiB, and a chunk of that size amortises a system call well."""
+
+
+class Flushable(Protocol):
+    def flush(self) -> None: ...
+
+
+class Flusher:
+    """The connections that have something to write at the end of this iteration."""
+
+    __slots__ = ("_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: list[Flushable] = []
+
+    def add(self, connection: Flushable) -> None:
+        """Flush the connection once, soon; the caller adds it at most once until then."""
+        if not self._waiting:
+            self._loop.call_soon(self._flush_all)
+        self._waiting.append(connection)
+
+    def _flush_all(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for connection in waiting:
+            connection.flush()

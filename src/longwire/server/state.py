@@ -1,0 +1,98 @@
+"""What the connections of one process share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from email.utils import formatdate
+from typing import Any, Protocol
+
+from longwire.asgi import ASGIApp, Header
+from longwire.engine import DeflateSettings, Limits
+from longwire.server.config import Config
+from longwire.server.drain import DrainNotice
+from longwire.server.flow import Flusher
+from longwire.server.timers import TimerWheel
+
+SERVER = (b"server", b"longwire")
+
+
+class Connection(Protocol):
+    """An open connection, as the server sees it."""
+
+    def shutdown(self) -> None:
+        """Finish what is under way, then close. Idempotent."""
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+
+
+class ServerState:
+    """One per process: the application, its options, and every open connection."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+        lifespan_state: dict[str, Any] | None = None,
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.loop = loop
+        self.lifespan_state = {} if lifespan_state is None else lifespan_state
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.total_requests = 0
+        self.timers = TimerWheel(loop)
+        self.flusher = Flusher(loop)
+        self.drain_notice = DrainNotice()
+        self.logger = logging.getLogger("longwire.error")
+        self.access = logging.getLogger("longwire.access")
+        self.limits = Limits(max_message_size=config.ws_max_size)
+        self.deflate = _deflate_settings(config)
+        self.http_extensions: dict[str, Any] = {}
+        # One dict for all connections: a scope of its own would cost each of them 200 bytes.
+        self.websocket_extensions: dict[str, Any] = {
+            "websocket.http.response": {},
+            "longwire.compression": {},
+            "longwire.drain": {"notice": self.drain_notice},
+        }
+        self._static_headers: list[Header] = [*config.headers]
+        if config.server_header and not any(name == b"server" for name, _ in config.headers):
+            self._static_headers.insert(0, SERVER)
+        self._dated_headers: list[Header] = self._static_headers
+        self._dated_second = -1
+
+    @property
+    def is_draining(self) -> bool:
+        return self.drain_notice.is_set()
+
+    def default_headers(self) -> list[Header]:
+        """Return the headers of every response; the date is made once a second."""
+        if not self.config.date_header:
+            return self._static_headers
+        second = int(time.time())
+        if second != self._dated_second:
+            date = formatdate(second, usegmt=True).encode("ascii")
+            self._dated_headers = [*self._static_headers, (b"date", date)]
+            self._dated_second = second
+        return self._dated_headers
+
+    def add_task(self, task: asyncio.Task[None]) -> None:
+        """Keep the task alive, and known to the drain, until it is done."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def _deflate_settings(config: Config) -> DeflateSettings | None:
+    if not config.ws_per_message_deflate:
+        return None
+    return DeflateSettings(
+        server_max_window_bits=config.ws_deflate_window_bits,
+        client_max_window_bits=config.ws_deflate_window_bits,
+        level=config.ws_deflate_level,
+        memory_level=config.ws_deflate_memory_level,
+        threshold=config.ws_deflate_threshold,
+    )

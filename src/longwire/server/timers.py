@@ -1,0 +1,114 @@
+"""One timer wheel for all connections, instead of one event-loop timer each.
+
+Ten thousand idle sockets that ping every 20 s would keep ten thousand loop timers, each with its
+handle, callback and heap entry; here an entry costs its place in a set. An entry is told once its
+deadline has passed, at most one TICK late. Scheduling an entry again moves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+TICK = 0.05
+"""Seconds a slot spans: timeouts here are whole seconds, tests use tenths."""
+
+SLOTS = 1024
+"""The wheel spans SLOTS * TICK = 51.2 s; a later deadline goes around more than once."""
+
+UNSCHEDULED = -1
+NEVER = float("inf")
+
+
+class Timed(Protocol):
+    """What can wait in the wheel; both attributes belong to the wheel."""
+
+    deadline: float  # seconds on the loop's clock
+    timer_slot: int  # UNSCHEDULED, or the slot that holds the entry
+
+    def on_timer(self) -> None: ...
+
+
+class TimerWheel:
+    """Tells each entry when its deadline has passed. Costs nothing while it is empty."""
+
+    __slots__ = ("_handle", "_loop", "_position", "_size", "_slots")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slots: list[set[Timed] | None] = [None] * SLOTS
+        self._position = 0  # ticks on the loop's clock up to which slots were emptied
+        self._size = 0
+        self._handle: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    def schedule(self, entry: Timed, delay: float) -> None:
+        """Call entry.on_timer() `delay` seconds from now, and not at any earlier deadline."""
+        self.cancel(entry)
+        now = self._loop.time()
+        entry.deadline = now + delay
+        if self._handle is None:
+            self._position = int(now / TICK)
+            self._handle = self._loop.call_at((self._position + 1) * TICK, self._turn)
+        self._insert(entry)
+
+    def cancel(self, entry: Timed) -> None:
+        """Forget the entry; harmless if it is not scheduled."""
+        entry.deadline = NEVER
+        if entry.timer_slot == UNSCHEDULED:
+            return
+        slot = self._slots[entry.timer_slot]
+        assert slot is not None
+        slot.discard(entry)
+        if not slot:
+            self._slots[entry.timer_slot] = None
+        entry.timer_slot = UNSCHEDULED
+        self._size -= 1
+
+    def close(self) -> None:
+        """Stop turning; no entry is told any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _insert(self, entry: Timed) -> None:
+        # The first tick at which the deadline has passed, at least the next one to come; one
+        # beyond the horizon waits in the furthest slot and is inserted again from there.
+        tick = min(max(int(entry.deadline / TICK) + 1, self._position + 1), self._position + SLOTS)
+        entry.timer_slot = tick % SLOTS
+        slot = self._slots[entry.timer_slot]
+        if slot is None:
+            self._slots[entry.timer_slot] = {entry}
+        else:
+            slot.add(entry)
+        self._size += 1
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        until = int(now / TICK)
+        while self._position < until:
+            self._position += 1
+            slot = self._slots[self._position % SLOTS]
+            if slot is not None:
+                self._slots[self._position % SLOTS] = None
+                self._size -= len(slot)
+                self._tell(slot, now)
+        if self._size:
+            self._handle = self._loop.call_at((self._position + 1) * TICK, self._turn)
+        else:
+            self._handle = None
+
+    def _tell(self, slot: set[Timed], now: float) -> None:
+        for entry in slot:
+            entry.timer_slot = UNSCHEDULED
+        for entry in slot:
+            if entry.timer_slot != UNSCHEDULED:
+                continue  # an earlier entry's callback scheduled this one anew
+            if entry.deadline == NEVER:
+                continue  # an earlier entry's callback cancelled this one
+            if entry.deadline > now:
+                self._insert(entry)
+            else:
+                entry.on_timer()
