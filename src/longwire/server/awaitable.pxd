@@ -1,5 +1,3 @@
-cdef object PENDING
-
 cdef class Awaitable:
     cdef public bint _asyncio_future_blocking
     cdef object _callback

@@ -24,14 +24,12 @@ PENDING: Any = object()
 class Awaitable:
     """One await of receive() or send(); subclasses define poll() and forsake()."""
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_cancelled", "_context", "_message")
-
-    def __init__(self) -> None:
-        self._asyncio_future_blocking = False
-        self._callback: Callable[[Any], object] | None = None
-        self._context: Context | None = None
-        self._cancelled = False
-        self._message: str | None = None
+    # Defaults of the class, not __init__: most awaits end at their first poll() and set none.
+    _asyncio_future_blocking = False
+    _callback: Callable[[Any], object] | None = None
+    _context: Context | None = None
+    _cancelled = False
+    _message: str | None = None
 
     def poll(self) -> Any:
         """Return the value of the await, or PENDING after arranging for wake()."""

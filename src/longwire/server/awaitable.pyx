@@ -24,7 +24,7 @@ cdef extern from *:
     """
     void LONGWIRE_SET_AM_SEND(object type, sendfunc function)
 
-cdef object PENDING = object()
+PENDING = object()
 cdef object current_task = asyncio.current_task
 cdef object get_running_loop = asyncio.get_running_loop
 cdef object CancelledError = asyncio.CancelledError

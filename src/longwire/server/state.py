@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import inspect
 import logging
 import time
 from email.utils import formatdate
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from longwire.asgi import ASGIApp, Header
+from longwire.asgi import ASGIApp, Header, Receive, Scope, Send
 from longwire.engine import DeflateSettings, Limits
 from longwire.server.config import Config
 from longwire.server.drain import DrainNotice
@@ -38,13 +41,17 @@ class ServerState:
         loop: asyncio.AbstractEventLoop,
         lifespan_state: dict[str, Any] | None = None,
     ) -> None:
-        self.app = app
+        self.application = _coroutine_function(app)
         self.config = config
         self.loop = loop
+        self.context = contextvars.copy_context()  # of the server's own callbacks, one for all
         self.lifespan_state = {} if lifespan_state is None else lifespan_state
         self.connections: set[Connection] = set()
+        self.idle = asyncio.Event()  # no connection is open and no application runs
+        self.idle.set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.total_requests = 0
+        self.on_enough_requests: Callable[[], None] = lambda: None
         self.timers = TimerWheel(loop)
         self.flusher = Flusher(loop)
         self.drain_notice = DrainNotice()
@@ -80,10 +87,46 @@ class ServerState:
             self._dated_second = second
         return self._dated_headers
 
+    def count_request(self) -> None:
+        """Count a request or a WebSocket; `limit_max_requests` of them end the server."""
+        self.total_requests += 1
+        if self.total_requests == self.config.limit_max_requests:
+            self.on_enough_requests()
+
+    def opened(self, connection: Connection) -> None:
+        """Know the connection until closed() is called with it."""
+        self.connections.add(connection)
+        self.idle.clear()
+
+    def closed(self, connection: Connection) -> None:
+        """Forget the connection. Idempotent."""
+        self.connections.discard(connection)
+        self._note_idle()
+
     def add_task(self, task: asyncio.Task[None]) -> None:
         """Keep the task alive, and known to the drain, until it is done."""
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.idle.clear()
+        task.add_done_callback(self._forget_task, context=self.context)
+
+    def _forget_task(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self.connections and not self.tasks:
+            self.idle.set()
+
+
+def _coroutine_function(app: ASGIApp) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
+    """Return `app` itself if calling it makes a coroutine, as a task wants it; else a wrapper."""
+    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__):
+        return app  # type: ignore[return-value]
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return call
 
 
 def _deflate_settings(config: Config) -> DeflateSettings | None:

@@ -1,0 +1,70 @@
+"""How a WebSocket ended, and the two lines the log has of it: one when it opens, one at its end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import Enum
+
+from longwire.asgi import Scope
+from longwire.server.scope import client_name
+
+
+class Initiator(Enum):
+    """Who closed the connection first."""
+
+    CLIENT = "the client"
+    APPLICATION = "the application"
+    SERVER = "the server"
+    NOBODY = "nobody"  # TCP was lost without a close frame
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The close code that went, or would have gone, over the wire first; its cause; its author."""
+
+    code: int
+    cause: str
+    by: Initiator
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Whole messages, and bytes on the wire behind the handshake, one way."""
+
+    messages: int
+    size: int
+
+    def __str__(self) -> str:
+        plural = "" if self.messages == 1 else "s"
+        return f"{self.messages} message{plural} {self.size} B"
+
+
+def log_opened(logger: logging.Logger, scope: Scope) -> None:
+    # The path alone: tokens travel in query strings.
+    logger.info('%s - "WebSocket %s" opened', client_name(scope), scope["path"])
+
+
+def log_refused(logger: logging.Logger, scope: Scope, status: int) -> None:
+    logger.info('%s - "WebSocket %s" refused %d', client_name(scope), scope["path"], status)
+
+
+def log_closed(
+    logger: logging.Logger,
+    scope: Scope,
+    ending: Ending,
+    seconds: float,
+    received: Traffic,
+    sent: Traffic,
+) -> None:
+    logger.info(
+        '%s - "WebSocket %s" closed %d by %s%s after %.1f s, received %s, sent %s',
+        client_name(scope),
+        scope["path"],
+        ending.code,
+        ending.by.value,
+        f" ({ending.cause!r})" if ending.cause else "",
+        seconds,
+        received,
+        sent,
+    )

@@ -1,0 +1,30 @@
+cimport cython
+
+from longwire.server.awaitable cimport Awaitable
+
+
+@cython.final
+cdef class Outbox:
+    cdef object _transport
+    cdef object _flusher
+    cdef object _engine
+    cdef long long _unsent
+    cdef bint _is_held
+    cdef bint _is_dirty
+    cdef bint _is_paused
+    cdef list _parked
+    cdef readonly long long size_sent
+
+    cpdef object open(self, engine)
+    cpdef object lose(self)
+    cpdef bint is_full(self) except -1
+    cpdef object hold(self)
+    cpdef object release(self)
+    cpdef object add(self, Py_ssize_t size)
+    cpdef object flush(self)
+    cpdef object write(self)
+    cpdef object pause(self)
+    cpdef object resume(self)
+    cpdef object park(self, Awaitable send)
+    cpdef object forget(self, Awaitable send)
+    cpdef object wake(self)

@@ -1,0 +1,140 @@
+"""The server of one process: start up, serve, drain, shut down.
+
+    lifespan startup -> listen -> (signal) -> stop listening -> drain -> lifespan shutdown
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from longwire.errors import ConfigError
+from longwire.server.application import load_application
+from longwire.server.config import Config
+from longwire.server.drain import drain
+from longwire.server.http import HttpProtocol
+from longwire.server.lifespan import Lifespan
+from longwire.server.listener import address, bind, close_listeners
+from longwire.server.state import ServerState
+
+GC_THRESHOLD = 10_000
+"""Allocations before the collector looks at the youngest objects. At Python's 700, a burst of
+handshakes walks all of them again and again; what outlives start-up is frozen out of its sight."""
+
+
+class Server:
+    """Serves one application on one event loop until it is told to stop."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.sockets: list[socket.socket] = []
+        self._servers: list[asyncio.Server] = []
+        self._stopping = asyncio.Event()
+        self._forced = asyncio.Event()
+        self._state: ServerState | None = None
+        self._lifespan: Lifespan | None = None
+
+    @property
+    def state(self) -> ServerState:
+        """What the connections share; RuntimeError before start()."""
+        if self._state is None:
+            raise RuntimeError("the server has not been started")
+        return self._state
+
+    @property
+    def addresses(self) -> list[str]:
+        """The listening addresses, as a person would type them."""
+        return [address(sock, self.config.is_tls) for sock in self.sockets]
+
+    def run(self) -> int:
+        """Serve until a signal comes; return the exit status."""
+        with asyncio.Runner(loop_factory=_loop_factory(self.config)) as runner:
+            return runner.run(self.serve())
+
+    async def serve(self) -> int:
+        """Start, serve until SIGTERM, SIGINT or stop(), drain; return the exit status."""
+        with self._signals():
+            await self.start()
+            _settle_garbage_collector()
+            await self._stopping.wait()
+            return await self.finish()
+
+    async def start(self) -> None:
+        """Bind, run the application's start-up, and accept connections.
+
+        Raises ConfigError before anything is bound, BindError, StartupError.
+        """
+        config = self.config
+        loop = asyncio.get_running_loop()
+        app = load_application(config)
+        tls = config.ssl_context() if config.is_tls else None
+        self.sockets = bind(config)
+        try:
+            self._lifespan = Lifespan(app, config.lifespan)
+            await self._lifespan.startup()
+            self._state = state = ServerState(app, config, loop, self._lifespan.state)
+            state.on_enough_requests = self._stopping.set
+            for sock in self.sockets:
+                server = await loop.create_server(
+                    lambda: HttpProtocol(state),
+                    sock=sock,
+                    ssl=tls,
+                    backlog=config.backlog,
+                    ssl_handshake_timeout=config.timeout_headers if tls else None,
+                )
+                self._servers.append(server)
+        except BaseException:
+            close_listeners(self.sockets, config)
+            raise
+
+    def stop(self) -> None:
+        """Begin to go away; a second call does not wait for anybody."""
+        if self._stopping.is_set():
+            self._forced.set()
+        self._stopping.set()
+
+    async def finish(self) -> int:
+        """Stop accepting, drain, run the application's shutdown; return the exit status."""
+        for server in self._servers:
+            server.close()
+        close_listeners(self.sockets, self.config)
+        await drain(self.state, self._forced)
+        self.state.timers.close()
+        assert self._lifespan is not None
+        return 0 if await self._lifespan.shutdown() else 1
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        caught = (signal.SIGTERM, signal.SIGINT)
+        for number in caught:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+
+def _loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the event loop that the option names; auto takes uvloop where it is."""
+    if config.loop == "asyncio":
+        return asyncio.new_event_loop
+    try:
+        import uvloop
+    except ImportError:
+        if config.loop == "uvloop":
+            raise ConfigError("--loop uvloop: the package uvloop is not installed") from None
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _settle_garbage_collector() -> None:
+    """What start-up made stays: a full collection then costs what the connections cost, no more."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])

@@ -1,0 +1,51 @@
+cimport cython
+
+from longwire.server.awaitable cimport Awaitable
+from longwire.server.inbox cimport Inbox
+from longwire.server.outbox cimport Outbox
+
+cdef object CONNECTING
+cdef object DENYING
+cdef object OPEN
+cdef object CLOSED
+
+
+cdef class Send(Awaitable):
+    cdef Session _session
+    cdef object _sent
+
+    cpdef object poll(self)
+    cpdef object forsake(self)
+
+
+@cython.final
+cdef class Session:
+    cdef object _server
+    cdef object _transport
+    cdef object _scope
+    cdef object _request
+    cdef object _response
+    cdef object _engine
+    cdef bytes _early
+    cdef Inbox _inbox
+    cdef Outbox _outbox
+    cdef object _task
+    cdef object _state
+    cdef object _ending
+    cdef object _keepalive
+    cdef bint _is_read_paused
+    cdef double _accepted_at
+    cdef long long _messages_received
+    cdef long long _messages_sent
+    cdef long long _size_received
+    cdef public double deadline
+    cdef public int timer_slot
+
+    cpdef object deliver(self, Send send, message)
+    cpdef object forget(self, Send send)
+    cdef _keep_early(self, bytes data)
+    cdef _parse_early(self)
+    @cython.locals(events=list, size=Py_ssize_t)
+    cdef _parse(self, bytes data)
+    cdef _pause_reading(self)
+    cdef _send_data(self, message)

@@ -1,0 +1,521 @@
+"""One WebSocket connection: the engine, the lifecycle and the application's task meet here.
+
+    bytes --engine--> Inbox --receive()--> the application --send()--> engine --Outbox--> bytes
+
+- The waiting task is resumed inside the read callback; what it sends there leaves in one write.
+- Every ending fixes once what the application is told (Inbox.end) and what is logged (Ending).
+- The server closes TCP: after both close frames, after the close timeout, or when it gives up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from longwire.asgi import Message, Scope
+from longwire.engine import (
+    Closed,
+    Connection,
+    Failed,
+    Pong,
+    Role,
+    UpgradeRequest,
+    negotiate,
+    upgrade_response,
+)
+from longwire.errors import ConnectionClosed
+from longwire.lifecycle import State, after_send, message_data
+from longwire.server.awaitable import Awaitable
+from longwire.server.ending import (
+    Ending,
+    Initiator,
+    Traffic,
+    log_closed,
+    log_opened,
+    log_refused,
+)
+from longwire.server.inbox import Inbox
+from longwire.server.keepalive import Keepalive, Verdict
+from longwire.server.outbox import Outbox
+from longwire.server.response import Response, plain_response
+from longwire.server.state import ServerState
+
+SLICE_BYTES = 64 * 1024
+"""Bytes parsed before the inbox is asked again whether it is full: one read can bring 256 KiB of
+seven-byte frames, which would become two megabytes of messages."""
+
+EARLY_BYTES = 64 * 1024
+"""Bytes kept of a client that speaks before its handshake is answered, before reading stops."""
+
+REFUSED = "the handshake was refused"
+LOST = "connection lost"
+KEEPALIVE_TIMEOUT = "keepalive ping timeout"
+GOING_AWAY = "server going away"
+INTERNAL_ERROR = "internal error"
+
+CONNECTING = State.CONNECTING
+DENYING = State.DENYING
+OPEN = State.OPEN
+CLOSED = State.CLOSED
+
+
+class Send(Awaitable):
+    """One `await send(message)`."""
+
+    def __init__(self, session: Session, message: Message) -> None:
+        self._session = session
+        self._sent = message
+
+    def poll(self) -> Any:
+        return self._session.deliver(self, self._sent)
+
+    def forsake(self) -> None:
+        self._session.forget(self)
+
+
+class Session:
+    """A connection from its upgrade request to its end. Its public methods are asyncio's Protocol,
+    the wheel's on_timer, the inbox's reader, the server's shutdown and abort, and ASGI's send.
+    """
+
+    __slots__ = (
+        "_accepted_at",
+        "_early",
+        "_ending",
+        "_engine",
+        "_inbox",
+        "_is_read_paused",
+        "_keepalive",
+        "_messages_received",
+        "_messages_sent",
+        "_outbox",
+        "_request",
+        "_response",
+        "_scope",
+        "_server",
+        "_size_received",
+        "_state",
+        "_task",
+        "_transport",
+        "deadline",
+        "timer_slot",
+    )
+
+    def __init__(
+        self,
+        server: ServerState,
+        transport: asyncio.Transport,
+        scope: Scope,
+        request: UpgradeRequest,
+        early: bytes,
+    ) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = transport
+        self._scope: Scope = scope
+        self._request: UpgradeRequest | None = request  # until it is answered
+        self._response: Response | None = None  # the application's denial
+        self._engine: Connection | None = None  # from accept on
+        self._early = early  # read but not parsed: before accept, and while the inbox is full
+        self._inbox = Inbox(self, server.config.ws_max_queue)
+        self._outbox = Outbox(transport, server.flusher)
+        self._task: asyncio.Task[None] | None = None
+        self._state = CONNECTING  # what the application may send
+        self._ending: Ending | None = None
+        self._keepalive: Keepalive | None = None  # from the first ping on
+        self._is_read_paused = False
+        self._accepted_at = 0.0
+        self._messages_received = 0
+        self._messages_sent = 0
+        self._size_received = 0
+        self.deadline = 0.0
+        self.timer_slot = -1
+
+    def start(self) -> None:
+        """Run the application; the transport's protocol is this session by now."""
+        server = self._server
+        server.opened(self)
+        assert self._transport is not None
+        self._transport.set_write_buffer_limits(high=server.config.ws_send_buffer)
+        if server.config.ws_handshake_timeout:
+            server.timers.schedule(self, server.config.ws_handshake_timeout)
+        coroutine = server.application(self._scope, self._inbox.receive, self.send)
+        self._task = task = server.loop.create_task(coroutine)
+        task.add_done_callback(self._on_application_done, context=server.context)
+
+    # ---- asyncio.Protocol: bytes come in ----------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport was made for HTTP and handed over: nothing is new."""
+
+    def data_received(self, data: bytes) -> None:
+        self._size_received += len(data)
+        if self._engine is None or self._early:
+            self._keep_early(data)
+            return
+        self._outbox.hold()
+        if len(data) <= SLICE_BYTES:
+            self._parse(data)
+        else:
+            self._early = data
+            self._parse_early()
+        self._outbox.release()
+
+    def eof_received(self) -> bool:
+        return False  # closes the transport: a half-closed WebSocket is a lost one
+
+    def pause_writing(self) -> None:
+        self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        self._outbox.resume()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        server = self._server
+        self._transport = None
+        if self._task is not None:
+            server.add_task(self._task)
+        server.closed(self)
+        server.timers.cancel(self)
+        if self._engine is not None:
+            self._engine.receive_eof()
+        cause = str(error) if error else LOST
+        self._end(1006, cause, Initiator.NOBODY)
+        self._tell_end(1006, cause)
+        self._outbox.lose()
+        if self._accepted_at:
+            self._log_closed()
+
+    def _keep_early(self, data: bytes) -> None:
+        """Keep what cannot be parsed yet; reading stops over the bound."""
+        if self._state is CLOSED:
+            return
+        self._early += data
+        if len(self._early) > EARLY_BYTES:
+            self._pause_reading()
+
+    def _parse_early(self) -> None:
+        """Parse what was kept, slice by slice, until the inbox is full."""
+        while self._early and not self._is_read_paused:
+            data = self._early[:SLICE_BYTES]
+            self._early = self._early[SLICE_BYTES:]
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        events = self._engine.receive_data(data)  # type: ignore[union-attr]
+        if not events:
+            return
+        ending = None
+        size = 0
+        for event in events:
+            kind = type(event)
+            if kind is str or kind is bytes:
+                size += len(event)
+            else:
+                ending = self._act_on_control(events)
+                events = [event for event in events if type(event) in (str, bytes)]
+                size = sum(map(len, events))
+                break
+        if events:
+            self._messages_received += len(events)
+            if self._inbox.put(events, size):
+                self._pause_reading()
+        if ending is not None:
+            self._on_peer_ended(ending)
+
+    def _act_on_control(self, events: list[Any]) -> Closed | Failed | None:
+        """Note the pongs; return the peer's ending, always the last event, if it is there."""
+        for event in events:
+            if (
+                type(event) is Pong
+                and self._keepalive is not None
+                and self._keepalive.on_pong(event.payload)
+            ):
+                self._server.timers.schedule(self, self._server.config.ws_ping_interval)
+        last = events[-1]
+        return last if type(last) is Closed or type(last) is Failed else None
+
+    def _pause_reading(self) -> None:
+        transport = self._transport
+        if not self._is_read_paused and transport is not None and not transport.is_closing():
+            self._is_read_paused = True
+            transport.pause_reading()
+
+    def on_inbox_empty(self) -> None:
+        # Not at once: the application may be deep in its own loop, and others have their turn.
+        self._server.loop.call_soon(self._resume_reading)
+
+    def _resume_reading(self) -> None:
+        """The inbox has room: first what was read and kept, then the wire."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._is_read_paused = False
+        self._outbox.hold()
+        self._parse_early()
+        self._outbox.release()
+        if not self._is_read_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # ---- the application's messages ---------------------------------------------------------
+
+    def send(self, message: Message) -> Send:
+        """ASGI's send(); awaiting it raises ConnectionClosed, an OSError, after the end."""
+        return Send(self, message)
+
+    def deliver(self, send: Send, message: Message) -> Any:
+        """Carry out one message of the application, or return PENDING with `send` parked."""
+        if self._state is OPEN and type(message) is dict:
+            if message.get("type") == "websocket.send":
+                if self._outbox.is_full():
+                    return self._outbox.park(send)
+                self._send_data(message)
+                return None
+        elif self._state is CLOSED:
+            raise self._connection_closed()
+        following = after_send(self._state, message)
+        kind = message["type"]
+        if kind == "websocket.accept":
+            self._accept(message)
+        elif kind == "websocket.close":
+            if self._state is CONNECTING:
+                self._refuse(403, "Forbidden")
+            else:
+                self._close(message)
+        elif self._outbox.is_full():
+            return self._outbox.park(send)
+        elif kind == "websocket.send":
+            self._send_data(message)
+        elif kind == "websocket.http.response.start":
+            self._start_denial(message)
+        else:
+            self._continue_denial(message)
+        self._state = following
+        return None
+
+    def forget(self, send: Send) -> None:
+        """A send that waited was cancelled: its message has not been sent."""
+        self._outbox.forget(send)
+
+    def _send_data(self, message: Message) -> None:
+        data = message.get("text")
+        if type(data) is not str or message.get("bytes") is not None:
+            data = message_data(message)
+        self._engine.send(data, message.get("compress", True))  # type: ignore[union-attr]
+        self._messages_sent += 1
+        self._outbox.add(len(data))
+
+    def _close(self, message: Message) -> None:
+        code = message.get("code", 1000)
+        self._start_closing(code, message.get("reason") or "", Initiator.APPLICATION)
+
+    def _connection_closed(self) -> ConnectionClosed:
+        ending = self._ending
+        if ending is None:
+            return ConnectionClosed(1006, REFUSED)
+        return ConnectionClosed(ending.code, ending.cause)
+
+    # ---- the answer to the handshake --------------------------------------------------------
+
+    def _accept(self, message: Message) -> None:
+        server, request, transport = self._server, self._request, self._transport
+        assert request is not None
+        assert transport is not None
+        agreed = None
+        if server.deflate is not None and message.get("compress", True):
+            agreed = negotiate(request.extensions, server.deflate)
+        response = upgrade_response(
+            request,
+            subprotocol=message.get("subprotocol"),
+            extension=agreed[0] if agreed else None,
+            headers=[*server.default_headers(), *(message.get("headers") or ())],
+        )
+        self._request = None
+        self._engine = Connection(Role.SERVER, server.limits, agreed[1] if agreed else None)
+        self._outbox.open(self._engine)
+        transport.write(response)
+        self._accepted_at = server.loop.time()
+        if server.config.ws_ping_interval:
+            server.timers.schedule(self, server.config.ws_ping_interval)
+        else:
+            server.timers.cancel(self)
+        if server.config.access_log:
+            log_opened(server.access, self._scope)
+        if self._early:
+            server.loop.call_soon(self._resume_reading)
+
+    def _start_denial(self, message: Message) -> None:
+        """Begin to answer the handshake with the application's own HTTP response."""
+        response = Response("GET", "1.1", False, self._server.default_headers())
+        response.start(message["status"], message.get("headers") or ())
+        self._response = response
+        self._server.timers.cancel(self)
+        self._log_refused(message["status"])
+
+    def _continue_denial(self, message: Message) -> None:
+        assert self._response is not None
+        assert self._transport is not None
+        more_body = bool(message.get("more_body", False))
+        self._transport.write(self._response.body(message.get("body", b""), more_body))
+        if not more_body:
+            self._on_refused()
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Answer the handshake with a plain HTTP error."""
+        if self._transport is not None:
+            self._transport.write(
+                plain_response(status, text, default_headers=self._server.default_headers())
+            )
+            self._log_refused(status)
+        self._on_refused()
+
+    def _on_refused(self) -> None:
+        self._tell_end(1006, REFUSED)
+        self._close_transport()
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def _end(self, code: int, cause: str, by: Initiator) -> None:
+        """Fix how this connection ended, for the log; the first ending is the one."""
+        if self._ending is None:
+            self._ending = Ending(code, cause, by)
+
+    def _tell_end(self, code: int, reason: str) -> None:
+        """Let the application hear of the end, and send nothing more."""
+        self._state = CLOSED
+        self._inbox.end(code, reason)
+        self._outbox.wake()
+
+    def _start_closing(self, code: int, reason: str, by: Initiator) -> None:
+        """Send our close frame; the peer's answer, and TCP's end, have the close timeout."""
+        self._engine.close(code, reason)  # type: ignore[union-attr]
+        self._end(code, reason, by)
+        self._state = CLOSED
+        self._server.timers.schedule(self, self._server.config.ws_close_timeout)
+        self._outbox.add(0)
+        self._outbox.wake()
+
+    def _on_peer_ended(self, ending: Closed | Failed) -> None:
+        """The peer closed, or broke the protocol; the engine has queued our close frame."""
+        if type(ending) is Closed:
+            self._end(ending.code, ending.reason, Initiator.CLIENT)
+            self._tell_end(ending.code, ending.reason)
+            self._outbox.write()
+            self._close_transport()
+        else:
+            self._end(ending.code, ending.reason, Initiator.SERVER)
+            self._tell_end(1006, ending.reason)
+            self._outbox.write()
+            self._linger()
+
+    def _linger(self) -> None:
+        """Let the peer read why it failed: closing with unread data would reset the connection."""
+        transport = self._transport
+        if transport is None:
+            return
+        self._server.timers.schedule(self, self._server.config.ws_close_timeout)
+        self._early = b""
+        if self._is_read_paused:
+            self._is_read_paused = False
+            transport.resume_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
+
+    def _close_transport(self) -> None:
+        if self._transport is not None:
+            self._server.timers.schedule(self, self._server.config.ws_close_timeout)
+            self._transport.close()
+
+    def shutdown(self) -> None:
+        """The server is going away: close with the drain code, or refuse the handshake."""
+        if self._state is CONNECTING:
+            self._refuse(503, "Service Unavailable")
+        elif self._state is OPEN:
+            self._start_closing(self._server.config.ws_drain_code, GOING_AWAY, Initiator.SERVER)
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- the clock --------------------------------------------------------------------------
+
+    def on_timer(self) -> None:
+        """The deadline of the present state has passed."""
+        if self._state is CONNECTING:
+            self._server.logger.error(
+                "the application neither accepted nor refused %s in %g s",
+                self._scope["path"],
+                self._server.config.ws_handshake_timeout,
+            )
+            self._refuse(503, "Service Unavailable")
+        elif self._state is OPEN:
+            self._keep_alive()
+        else:
+            self.abort()
+
+    def _keep_alive(self) -> None:
+        config = self._server.config
+        if self._keepalive is None:
+            self._keepalive = Keepalive()
+        progress = self._size_received
+        if self._outbox.is_paused:
+            progress += self._outbox.size_taken
+        is_judged = bool(config.ws_ping_timeout) and not self._is_read_paused
+        verdict = self._keepalive.on_timer(progress, is_judged)
+        if verdict is Verdict.TIMEOUT:
+            self._start_closing(1011, KEEPALIVE_TIMEOUT, Initiator.SERVER)
+            self._tell_end(1006, KEEPALIVE_TIMEOUT)
+            return
+        if verdict is Verdict.PING:
+            self._engine.ping(self._keepalive.ping(progress))  # type: ignore[union-attr]
+            self._outbox.add(0)
+        self._server.timers.schedule(self, config.ws_ping_timeout or config.ws_ping_interval)
+
+    # ---- the application's end, and the log -------------------------------------------------
+
+    def _on_application_done(self, task: asyncio.Task[None]) -> None:
+        """The application returned or raised: end the connection if it has not."""
+        self._task = None
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and not (self._state is CLOSED and _is_caused_by_closing(error)):
+            self._server.logger.error(
+                "the application raised on %s", self._scope["path"], exc_info=error
+            )
+        if self._transport is None:
+            return
+        if self._state is CONNECTING:
+            if error is None:
+                self._server.logger.error(
+                    "the application returned without answering %s", self._scope["path"]
+                )
+            self._refuse(500, "Internal Server Error")
+        elif self._state is DENYING:
+            self._on_refused()  # the body stays short of its length: the client sees it cut
+        elif self._state is OPEN:
+            code, reason = (1000, "") if error is None else (1011, INTERNAL_ERROR)
+            self._start_closing(code, reason, Initiator.APPLICATION)
+
+    def _log_refused(self, status: int) -> None:
+        if self._server.config.access_log:
+            log_refused(self._server.access, self._scope, status)
+
+    def _log_closed(self) -> None:
+        if self._server.config.access_log and self._ending is not None:
+            log_closed(
+                self._server.access,
+                self._scope,
+                self._ending,
+                self._server.loop.time() - self._accepted_at,
+                Traffic(self._messages_received, self._size_received),
+                Traffic(self._messages_sent, self._outbox.size_sent),
+            )
+
+
+def _is_caused_by_closing(error: BaseException) -> bool:
+    """Return whether the application ended for no other reason than that its peer is gone."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_caused_by_closing, error.exceptions))
+    if isinstance(error, (ConnectionClosed, asyncio.CancelledError)):
+        return True
+    # Frameworks turn it into an exception of their own, which carries the close code.
+    origin = error.__cause__ or error.__context__
+    return isinstance(origin, ConnectionClosed) and isinstance(getattr(error, "code", None), int)

@@ -1,0 +1,83 @@
+"""What every test can ask for: the server in this process, on either loop, compiled or not."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import pure
+
+SOURCE = Path(__file__).parent.parent / "src" / "longwire"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pure", action="store_true", help="test the interpreted modules")
+    parser.addoption("--loop", default="uvloop", choices=("uvloop", "asyncio"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--pure"):
+        pure.install()
+    else:
+        _refuse_stale_modules()
+
+
+def _refuse_stale_modules() -> None:
+    """An edited .py beside an older .so is not what runs: such a test run would prove nothing."""
+    for compiled in SOURCE.rglob("*.so"):
+        stem = compiled.name.split(".")[0]
+        for source in compiled.parent.glob(f"{stem}.p*"):
+            if source.stat().st_mtime > compiled.stat().st_mtime:
+                raise pytest.UsageError(f"{compiled.name} is older than {source}: run `make build`")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    import longwire.server.session as session
+
+    kind = "compiled" if session.__file__.endswith(".so") else "interpreted"
+    return f"longwire: {kind}, {config.getoption('--loop')}, Python {sys.version.split()[0]}"
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": request.config.getoption("--loop") == "uvloop"}
+
+
+class Served:
+    """A server that runs in the test's own event loop."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.state = server.state
+        self.host, self.port = server.sockets[0].getsockname()[:2]
+
+    def url(self, scheme: str, path: str = "/") -> str:
+        return f"{scheme}://{self.host}:{self.port}{path}"
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Serve an application: `async with serve(app, ws_max_size=100) as server: server.url("ws")`."""
+    from longwire.server.config import Config
+    from longwire.server.server import Server
+
+    @contextlib.asynccontextmanager
+    async def serve(app: Any, **options: Any) -> AsyncIterator[Served]:
+        defaults = {"port": 0, "lifespan": "off", "timeout_graceful_shutdown": 2.0}
+        server = Server(Config(app=app, **{**defaults, **options}))
+        await server.start()
+        try:
+            yield Served(server)
+        finally:
+            await server.finish()
+
+    return serve
