@@ -1,0 +1,438 @@
+"""One WebSocket connection after its handshake, without I/O, clock or randomness.
+
+    receive_data(bytes) -> events        send / ping / pong / close -> data_to_send() -> bytes
+
+- OPEN --close()--> CLOSING --peer's close--> CLOSED; a peer's close, a failure, or EOF go to
+  CLOSED from anywhere. In CLOSED nothing is parsed; in CLOSING messages are dropped.
+- An error of the peer never raises: it becomes a Failed event and a queued close frame.
+- A message is whole when it is reported; what is not whole lives in one growing buffer.
+- A ping is answered by data_to_send(), and only the latest: the answers cannot pile up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from longwire.engine.codes import (
+    INVALID_PAYLOAD,
+    MESSAGE_TOO_BIG,
+    NO_STATUS_RECEIVED,
+    NORMAL_CLOSURE,
+    PROTOCOL_ERROR,
+    check_sendable,
+    cut_reason,
+    is_receivable,
+)
+from longwire.engine.deflate import Deflate
+from longwire.engine.events import Closed, Event, Failed, Ping, Pong
+from longwire.engine.frame_writer import write_frame, write_masked_frame, write_text_frame
+from longwire.engine.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    CONTROL,
+    FIN,
+    MAX_CONTROL_PAYLOAD,
+    OPCODE,
+    PING,
+    PONG,
+    RSV1,
+    RSV23,
+    TEXT,
+    FrameHeader,
+)
+from longwire.engine.limits import Limits, max_fragments
+from longwire.engine.masking import append_unmasked, mask, unmask_text
+from longwire.engine.utf8 import checked_until
+from longwire.errors import LocalProtocolError, RemoteProtocolError
+
+NO_MESSAGE = 0
+DEFAULT_LIMITS = Limits()
+
+
+class Role(Enum):
+    SERVER = "server"
+    CLIENT = "client"
+
+
+class State(Enum):
+    """Where the closing handshake stands (RFC 6455 section 7.1)."""
+
+    OPEN = "open"
+    CLOSING = "closing"  # our close frame is queued or sent, the peer's has not come
+    CLOSED = "closed"  # both are, or the connection failed or was lost: TCP can be closed
+
+
+OPEN = State.OPEN
+CLOSING = State.CLOSING
+CLOSED = State.CLOSED
+
+
+class Connection:
+    """The protocol of one connection; `masking_key` makes four fresh random bytes (client only)."""
+
+    __slots__ = (
+        "_checked",
+        "_deflate",
+        "_fragments",
+        "_header",
+        "_is_client",
+        "_is_compressed",
+        "_is_final",
+        "_key",
+        "_left",
+        "_masking_key",
+        "_max_size",
+        "_message",
+        "_offset",
+        "_opcode",
+        "_out",
+        "_pong",
+        "_rest",
+        "_state",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        limits: Limits = DEFAULT_LIMITS,
+        deflate: Deflate | None = None,
+        masking_key: Callable[[], bytes] | None = None,
+    ) -> None:
+        self._is_client = role is Role.CLIENT
+        if self._is_client and masking_key is None:
+            raise LocalProtocolError("a client masks its frames: pass masking_key=")
+        self._masking_key = masking_key if self._is_client else None
+        self._max_size = limits.max_message_size
+        self._deflate = deflate
+        self._state = OPEN
+        self._header = FrameHeader()
+        # Receiving: a header or control frame that is not all there
+        self._rest = b""
+        # ... the payload of the data frame we are in
+        self._left = 0
+        self._key = 0
+        self._offset = 0
+        self._is_final = False
+        # ... the message it belongs to
+        self._opcode = NO_MESSAGE
+        self._is_compressed = False
+        self._message: bytearray | None = None
+        self._checked = 0  # bytes of text already found to be UTF-8
+        self._fragments = 0
+        # Sending
+        self._out: bytearray | None = None
+        self._pong: bytes | None = None
+
+    @property
+    def state(self) -> State:
+        """Where the closing handshake stands."""
+        return self._state
+
+    # ---- receiving --------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take bytes from the wire, cut anywhere; return what they complete, in order.
+
+        Never raises for what a peer can send: Closed or Failed is then the last event.
+        """
+        events: list[Any] = []
+        if self._state is CLOSED:
+            return events
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        try:
+            self._parse(data, events)
+        except RemoteProtocolError as error:
+            self._fail(error.code, error.reason, events)
+        return events
+
+    def receive_eof(self) -> list[Event]:
+        """Note that the peer sends nothing more; what it left unfinished is dropped."""
+        self._state = CLOSED
+        self._forget_message()
+        self._rest = b""
+        return []
+
+    def _parse(self, data: bytes, events: list[Any]) -> None:
+        header = self._header
+        position = 0
+        end = len(data)
+        while True:
+            if self._left:
+                position = self._read_payload(data, position, events)
+                if self._left:
+                    return
+            if position == end:
+                return
+            size = header.read(data, position)
+            first = header.first
+            if size == 0:
+                self._check_first(data[position])
+                self._rest = data[position:]
+                return
+            self._check_first(first)
+            if header.is_masked == self._is_client:
+                raise RemoteProtocolError(
+                    PROTOCOL_ERROR, "masked frame" if self._is_client else "unmasked frame"
+                )
+            length = header.length
+            start = position + size
+            if first & CONTROL:
+                if end - start < length:
+                    self._rest = data[position:]
+                    return
+                position = start + length
+                self._on_control(first & OPCODE, mask(data, start, position, header.key), events)
+                if self._state is CLOSED:
+                    return
+                continue
+            if self._max_size and length > self._max_size:
+                raise _too_big(self._max_size)
+            if end - start >= length and self._opcode == NO_MESSAGE and not first & RSV1:
+                if first & FIN:
+                    # The common case by far: a whole message in one frame in one read.
+                    position = start + length
+                    if self._state is OPEN:
+                        if first & OPCODE == TEXT:
+                            try:
+                                events.append(unmask_text(data, start, position, header.key))
+                            except UnicodeDecodeError as error:
+                                raise _not_utf8(error) from None
+                        else:
+                            events.append(mask(data, start, position, header.key))
+                    continue
+            self._start_frame(first, length, header.key)
+            position = start
+            if length == 0:
+                self._end_frame(events)
+
+    def _check_first(self, first: int) -> None:
+        """Check FIN, RSV bits and opcode (RFC 6455 section 5.2) against where the message is."""
+        opcode = first & OPCODE
+        if first & RSV23:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "reserved bit 2 or 3 is set")
+        if first & RSV1 and (self._deflate is None or opcode == CONTINUATION or opcode & CONTROL):
+            # RFC 7692 section 6: only on the first frame of a message, if agreed upon.
+            raise RemoteProtocolError(PROTOCOL_ERROR, "reserved bit 1 is set")
+        if opcode == CONTINUATION:
+            if self._opcode == NO_MESSAGE:
+                raise RemoteProtocolError(PROTOCOL_ERROR, "continuation of no message")
+        elif opcode == TEXT or opcode == BINARY:
+            if self._opcode != NO_MESSAGE:
+                raise RemoteProtocolError(PROTOCOL_ERROR, "new message inside another")
+        elif not CLOSE <= opcode <= PONG:
+            raise RemoteProtocolError(PROTOCOL_ERROR, f"unknown opcode {opcode:#x}")
+
+    def _start_frame(self, first: int, length: int, key: int) -> None:
+        """Enter a data frame whose payload is not, or not simply, all there."""
+        opcode = first & OPCODE
+        if opcode != CONTINUATION:
+            self._opcode = opcode
+            self._is_compressed = first & RSV1 != 0
+            self._message = bytearray()
+            self._checked = 0
+            self._fragments = 0
+        message = self._message
+        assert message is not None
+        self._fragments += 1
+        if self._fragments > max_fragments(len(message)):
+            raise RemoteProtocolError(
+                MESSAGE_TOO_BIG, f"message in {self._fragments} fragments of {len(message)} bytes"
+            )
+        if self._max_size and not self._is_compressed and len(message) + length > self._max_size:
+            raise _too_big(self._max_size)
+        self._left = length
+        self._key = key
+        self._offset = 0
+        self._is_final = first & FIN != 0
+
+    def _read_payload(self, data: bytes, position: int, events: list[Any]) -> int:
+        """Take what there is of the present frame's payload; return the position behind it."""
+        size = min(self._left, len(data) - position)
+        if size:
+            self._take(data, position, position + size)
+            self._offset = (self._offset + size) & 3
+            self._left -= size
+        if not self._left:
+            self._end_frame(events)
+        return position + size
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        """Add payload to the message, inflated if need be, and check it as far as it goes."""
+        message = self._message
+        assert message is not None
+        if self._is_compressed:
+            assert self._deflate is not None
+            chunk = mask(data, start, end, self._key, self._offset)
+            self._deflate.inflate(chunk, message, self._max_size)
+        else:
+            append_unmasked(message, data, start, end, self._key, self._offset)
+        if self._opcode == TEXT:
+            try:
+                self._checked = checked_until(message, self._checked)
+            except UnicodeDecodeError as error:
+                raise _not_utf8(error) from None
+
+    def _end_frame(self, events: list[Any]) -> None:
+        if not self._is_final:
+            return
+        message = self._message
+        assert message is not None
+        opcode = self._opcode
+        if self._is_compressed:
+            assert self._deflate is not None
+            self._deflate.end_inflating(message, self._max_size)
+        if self._state is OPEN:
+            if opcode == TEXT:
+                try:
+                    events.append(message.decode())
+                except UnicodeDecodeError as error:
+                    raise _not_utf8(error) from None
+            else:
+                events.append(bytes(message))
+        self._forget_message()
+
+    def _forget_message(self) -> None:
+        self._opcode = NO_MESSAGE
+        self._message = None
+        self._left = 0
+
+    def _on_control(self, opcode: int, payload: bytes, events: list[Any]) -> None:
+        if opcode == PING:
+            if self._state is OPEN:
+                self._pong = payload
+            events.append(Ping(payload))
+        elif opcode == PONG:
+            events.append(Pong(payload))
+        else:
+            code, reason = _read_close(payload)
+            if self._state is OPEN:
+                self._write_frame(FIN | CLOSE, payload[:2])  # RFC 6455 section 5.5.1: echo it
+            self._state = CLOSED
+            self._forget_message()
+            events.append(Closed(code, reason))
+
+    def _fail(self, code: int, reason: str, events: list[Any]) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7)."""
+        if self._state is OPEN:
+            self._write_frame(FIN | CLOSE, code.to_bytes(2, "big") + cut_reason(reason))
+        self._state = CLOSED
+        self._forget_message()
+        events.append(Failed(code, reason))
+
+    # ---- sending ----------------------------------------------------------------------------
+
+    def send(self, data: str | bytes | bytearray | memoryview, compress: bool = True) -> None:
+        """Queue a message: text for a str, binary for bytes.
+
+        `compress=False` sends it as it is even where deflate was agreed upon. Raises
+        LocalProtocolError once the connection is not open, TypeError for other types.
+        """
+        if self._state is not OPEN:
+            raise LocalProtocolError(f"a message cannot be sent: the connection is {self._state}")
+        if isinstance(data, str):
+            if self._deflate is None and not self._is_client:
+                write_text_frame(self._buffer(), FIN | TEXT, data)
+                return
+            first = FIN | TEXT
+            payload = data.encode()
+        elif isinstance(data, (bytes, bytearray, memoryview)):
+            first = FIN | BINARY
+            payload = bytes(data)
+        else:
+            raise TypeError(f"a message is str or bytes; got {type(data).__name__}")
+        if self._deflate is not None and compress and len(payload) >= self._deflate.threshold:
+            payload = self._deflate.compress(payload)
+            first |= RSV1
+        self._write_frame(first, payload)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Queue a ping of at most 125 bytes; LocalProtocolError if it is longer or too late."""
+        self._write_control(PING, payload)
+
+    def pong(self, payload: bytes = b"") -> None:
+        """Queue a pong nobody asked for; pings are answered without it."""
+        self._write_control(PONG, payload)
+
+    def close(self, code: int | None = NORMAL_CLOSURE, reason: str = "") -> None:
+        """Queue the close frame; None sends one without a code. Harmless once one was sent.
+
+        A reason over 123 bytes is cut between characters. Raises LocalProtocolError for a code
+        that may not be sent (RFC 6455 section 7.4).
+        """
+        payload = b""
+        if code is not None:
+            check_sendable(code, self._is_client)
+            payload = code.to_bytes(2, "big") + cut_reason(reason)
+        if self._state is not OPEN:
+            return
+        self._write_frame(FIN | CLOSE, payload)
+        self._state = CLOSING
+
+    def data_to_send(self) -> bytes | bytearray:
+        """Return everything queued, and forget it; b"" if there is nothing."""
+        out = self._out
+        if self._pong is not None:
+            payload, self._pong = self._pong, None
+            # Before what is queued: a close frame there would be the last thing we may send.
+            self._out = None
+            self._write_frame(FIN | PONG, payload)
+            pong = self._out
+            assert pong is not None
+            if out is not None:
+                pong += out
+            out = pong
+        if out is None:
+            return b""
+        self._out = None
+        return out
+
+    def _write_control(self, opcode: int, payload: bytes) -> None:
+        if self._state is not OPEN:
+            raise LocalProtocolError(f"a frame cannot be sent: the connection is {self._state}")
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise LocalProtocolError(
+                f"a control frame carries at most {MAX_CONTROL_PAYLOAD} bytes; got {len(payload)}"
+            )
+        self._write_frame(FIN | opcode, bytes(payload))
+
+    def _write_frame(self, first: int, payload: bytes) -> None:
+        if self._masking_key is None:
+            write_frame(self._buffer(), first, payload)
+        else:
+            key = int.from_bytes(self._masking_key(), "little")  # fresh for every frame (5.3)
+            write_masked_frame(self._buffer(), first, payload, key)
+
+    def _buffer(self) -> bytearray:
+        if self._out is None:
+            self._out = bytearray()
+        return self._out
+
+
+def _read_close(payload: bytes) -> tuple[int, str]:
+    """Return code and reason of a close frame's body (RFC 6455 section 5.5.1)."""
+    if not payload:
+        return NO_STATUS_RECEIVED, ""
+    if len(payload) == 1:
+        raise RemoteProtocolError(PROTOCOL_ERROR, "close frame with half a code")
+    code = int.from_bytes(payload[:2], "big")
+    if not is_receivable(code):
+        raise RemoteProtocolError(PROTOCOL_ERROR, f"close frame with code {code}")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError as error:
+        raise RemoteProtocolError(
+            INVALID_PAYLOAD, f"close reason is not UTF-8: {error.reason}"
+        ) from None
+
+
+def _not_utf8(error: UnicodeDecodeError) -> RemoteProtocolError:
+    return RemoteProtocolError(INVALID_PAYLOAD, f"text is not UTF-8: {error.reason}")
+
+
+def _too_big(limit: int) -> RemoteProtocolError:
+    return RemoteProtocolError(MESSAGE_TOO_BIG, f"message over the limit of {limit} bytes")

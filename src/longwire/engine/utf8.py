@@ -1,0 +1,16 @@
+"""UTF-8 checked as it arrives (RFC 6455 section 8.1): an error is found at its first byte."""
+
+from __future__ import annotations
+
+import codecs
+
+
+def checked_until(buffer: bytearray, start: int) -> int:
+    """Check buffer[start:], and return where the next check starts: behind whole characters.
+
+    Raises UnicodeDecodeError at the first byte that no continuation could make valid. What stays
+    unchecked is the beginning of one character, at most three bytes, so byte-by-byte input costs
+    no more than it brings. The compiled twin in utf8.pyx passes over ASCII in words.
+    """
+    with memoryview(buffer) as view:
+        return start + codecs.utf_8_decode(view[start:], "strict", False)[1]
