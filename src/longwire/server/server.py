@@ -6,24 +6,33 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from longwire import __version__
 from longwire.errors import ConfigError
+from longwire.server import session
 from longwire.server.application import load_application
 from longwire.server.config import Config
 from longwire.server.drain import drain
 from longwire.server.http import HttpProtocol
 from longwire.server.lifespan import Lifespan
 from longwire.server.listener import address, bind, close_listeners
+from longwire.server.logs import configure_logging
 from longwire.server.state import ServerState
 
 GC_THRESHOLD = 10_000
 """Allocations before the collector looks at the youngest objects. At Python's 700, a burst of
 handshakes walks all of them again and again; what outlives start-up is frozen out of its sight."""
+
+M_TRIM_THRESHOLD = -1  # glibc's malloc.h
+M_MMAP_THRESHOLD = -3
+KEPT_BYTES = 32 * 1024 * 1024
+"""Free memory kept for the next messages: two of the largest that --ws-max-size lets in."""
 
 
 class Server:
@@ -52,6 +61,7 @@ class Server:
 
     def run(self) -> int:
         """Serve until a signal comes; return the exit status."""
+        configure_logging(self.config)
         with asyncio.Runner(loop_factory=_loop_factory(self.config)) as runner:
             return runner.run(self.serve())
 
@@ -60,7 +70,10 @@ class Server:
         with self._signals():
             await self.start()
             _settle_garbage_collector()
+            _keep_freed_memory()
+            self._greet()
             await self._stopping.wait()
+            self.state.logger.info("going away: %d connections open", len(self.state.connections))
             return await self.finish()
 
     async def start(self) -> None:
@@ -105,7 +118,19 @@ class Server:
         await drain(self.state, self._forced)
         self.state.timers.close()
         assert self._lifespan is not None
-        return 0 if await self._lifespan.shutdown() else 1
+        is_clean = await self._lifespan.shutdown(self.config.timeout_graceful_shutdown)
+        return 0 if is_clean else 1
+
+    def _greet(self) -> None:
+        kind = "compiled" if session.__file__.endswith(".so") else "interpreted"
+        loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        self.state.logger.info(
+            "Longwire %s on %s (%s, %s); Ctrl+C to stop",
+            __version__,
+            ", ".join(self.addresses),
+            kind,
+            loop,
+        )
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -138,3 +163,17 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what a large message leaves behind, for the next one.
+
+    By default it gives a megabyte back to the kernel as soon as it is freed and fetches it again,
+    page by page, for the next message: most of the cost of a large one.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return  # another libc
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)

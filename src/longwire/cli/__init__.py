@@ -1,0 +1,5 @@
+"""The command `longwire`."""
+
+from longwire.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,204 @@
+"""Every option of the server, once: the command line and the environment are made of these fields.
+
+Names and defaults are uvicorn's wherever it has the option, so that moving is replacing a word.
+A value that cannot work is refused here, in one line, before anything is bound.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from longwire.asgi import ASGIApp, Header
+from longwire.engine.handshake import check_header
+from longwire.errors import ConfigError, LocalProtocolError
+
+LOOPS = ("auto", "uvloop", "asyncio")
+ENGINES = ("auto", "native", "none")
+LATER_ENGINES = ("wsproto", "websockets", "websockets-sansio")
+LIFESPANS = ("auto", "on", "off")
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
+
+
+def option(
+    default: Any,
+    group: str,
+    text: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    is_secret: bool = False,
+) -> Any:
+    """A field of Config: what the command line says of it, and what values it may have."""
+    return field(
+        default=default,
+        repr=not is_secret,
+        metadata={"group": group, "help": text, "choices": choices, "low": low, "high": high},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The options of one server; times are in seconds, sizes in bytes. Raises ConfigError."""
+
+    app: str | ASGIApp = option("", "Application", "module:attribute, or the callable itself")
+    factory: bool = option(False, "Application", "The application is a function that makes it")
+    app_dir: str = option(".", "Application", "Where the module is looked for")
+    env_file: str | None = option(None, "Application", "Environment variables to read first")
+    lifespan: str = option(
+        "auto", "Application", "Run start-up and shutdown events", choices=LIFESPANS
+    )
+    root_path: str = option("", "Application", "The path under which a proxy serves this")
+
+    host: str = option("127.0.0.1", "Listening", "Address to listen on")
+    port: int = option(8000, "Listening", "Port; 0 takes a free one", low=0, high=65535)
+    uds: str | None = option(None, "Listening", "Unix socket to listen on instead")
+    fd: int | None = option(None, "Listening", "Inherited socket to listen on instead", low=0)
+    backlog: int = option(2048, "Listening", "Connections the kernel keeps for us", low=1)
+    loop: str = option("auto", "Listening", "Event loop", choices=LOOPS)
+
+    ws: str = option("auto", "WebSocket", "Engine; none serves HTTP alone", choices=ENGINES)
+    ws_max_size: int = option(
+        16 * 1024 * 1024, "WebSocket", "Largest message, in bytes; 0 for no limit", low=0
+    )
+    ws_max_queue: int = option(
+        32, "WebSocket", "Messages waiting for the application before reading stops", low=1
+    )
+    ws_ping_interval: float | None = option(
+        20.0, "WebSocket", "Seconds between pings; 0 for none", low=0
+    )
+    ws_ping_timeout: float | None = option(
+        20.0, "WebSocket", "Seconds a pong may take; 0 for ever", low=0
+    )
+    ws_close_timeout: float = option(
+        10.0, "WebSocket", "Seconds the closing handshake may take", low=0.1
+    )
+    ws_handshake_timeout: float = option(
+        30.0, "WebSocket", "Seconds the application may take to accept; 0 for ever", low=0
+    )
+    ws_send_buffer: int = option(
+        1024 * 1024, "WebSocket", "Bytes kept for a slow reader before send() waits", low=0
+    )
+    ws_drain_code: int = option(
+        1012, "WebSocket", "Close code when the server goes away", low=1000, high=4999
+    )
+    ws_per_message_deflate: bool = option(True, "WebSocket", "Compress where clients offer it")
+    ws_deflate_level: int = option(6, "WebSocket", "zlib's level", low=0, high=9)
+    ws_deflate_window_bits: int = option(
+        12, "WebSocket", "Window of either side, in bits", low=9, high=15
+    )
+    ws_deflate_memory_level: int = option(5, "WebSocket", "zlib's memory level", low=1, high=9)
+    ws_deflate_threshold: int = option(
+        128, "WebSocket", "Bytes below which a message is not compressed", low=0
+    )
+
+    headers: tuple[Header, ...] = option((), "HTTP", "name:value to add to every response")
+    server_header: bool = option(True, "HTTP", "Send a Server header")
+    date_header: bool = option(True, "HTTP", "Send a Date header")
+    limit_header_count: int = option(128, "HTTP", "Headers of a request", low=1)
+    limit_header_size: int = option(64 * 1024, "HTTP", "Bytes of a request's head", low=256)
+    limit_concurrency: int | None = option(
+        None, "HTTP", "Open connections before 503, upgrades included", low=1
+    )
+    limit_max_requests: int | None = option(
+        None, "HTTP", "Requests and WebSockets to serve before ending", low=1
+    )
+    timeout_headers: float = option(10.0, "HTTP", "Seconds a request's head may take", low=0)
+    timeout_keep_alive: float = option(
+        5.0, "HTTP", "Seconds to wait for the next request", low=0
+    )
+    timeout_graceful_shutdown: float | None = option(
+        10.0, "HTTP", "Seconds to drain before connections are cut", low=0
+    )
+
+    ssl_keyfile: str | None = option(None, "TLS", "Private key")
+    ssl_keyfile_password: str | None = option(None, "TLS", "Password of the key", is_secret=True)
+    ssl_certfile: str | None = option(None, "TLS", "Certificate chain")
+    ssl_version: int = option(int(ssl.PROTOCOL_TLS_SERVER), "TLS", "Protocol, as Python's ssl has it")
+    ssl_cert_reqs: int = option(
+        int(ssl.CERT_NONE), "TLS", "Client certificates: 0 none, 1 optional, 2 required", low=0, high=2
+    )
+    ssl_ca_certs: str | None = option(None, "TLS", "Authorities of client certificates")
+    ssl_ciphers: str = option("", "TLS", "Ciphers, as OpenSSL names them")
+
+    log_config: str | dict[str, Any] | None = option(
+        None, "Logging", "A logging configuration: .json, .yaml or .ini"
+    )
+    log_level: str = option("info", "Logging", "How much to log", choices=LOG_LEVELS)
+    access_log: bool = option(True, "Logging", "Log requests, and sockets opening and closing")
+    use_colors: bool | None = option(None, "Logging", "Colours; by default on a terminal")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _check(item, getattr(self, item.name))
+        if self.uds is not None and self.fd is not None:
+            raise ConfigError("--uds and --fd exclude each other")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ConfigError("--ssl-keyfile needs --ssl-certfile")
+        self._check_headers()
+
+    def _check_headers(self) -> None:
+        for name, value in self.headers:
+            try:
+                check_header(name, value)
+            except LocalProtocolError as error:
+                raise ConfigError(f"--header: {error}") from None
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.ssl_certfile is not None
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Load the certificate; ConfigError names the file that is missing or no good."""
+        assert self.ssl_certfile is not None
+        context = ssl.SSLContext(self.ssl_version)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        password: Callable[[], str] | None = None
+        if self.ssl_keyfile_password is not None:
+            password = lambda: str(self.ssl_keyfile_password)  # noqa: E731
+        try:
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password)
+        except OSError as error:  # SSLError is one
+            names = " and ".join(filter(None, (self.ssl_certfile, self.ssl_keyfile)))
+            raise ConfigError(f"--ssl-certfile: {names} cannot be used: {_cause(error)}") from None
+        context.verify_mode = ssl.VerifyMode(self.ssl_cert_reqs)
+        try:
+            if self.ssl_ca_certs:
+                context.load_verify_locations(self.ssl_ca_certs)
+        except OSError as error:
+            raise ConfigError(
+                f"--ssl-ca-certs: {self.ssl_ca_certs} cannot be used: {_cause(error)}"
+            ) from None
+        try:
+            if self.ssl_ciphers:
+                context.set_ciphers(self.ssl_ciphers)
+        except ssl.SSLError as error:
+            raise ConfigError(f"--ssl-ciphers {self.ssl_ciphers!r}: {_cause(error)}") from None
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _check(option: Field[Any], value: Any) -> None:
+    """Raise ConfigError unless the value is one that the option can have."""
+    flag = "--" + option.name.replace("_", "-")
+    low, high = option.metadata["low"], option.metadata["high"]
+    choices = option.metadata["choices"]
+    if option.name == "ws" and value in LATER_ENGINES:
+        raise ConfigError(f"{flag} {value}: that engine comes in a later release; use native")
+    if choices and value not in choices:
+        raise ConfigError(f"{flag} is one of {', '.join(choices)}; got {value!r}")
+    if low is None or (value is None and "None" in str(option.type)):
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ConfigError(f"{flag} is a number; got {value!r}")
+    if not low <= value <= (high if high is not None else value):
+        span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise ConfigError(f"{flag} is {span}; got {value:g}")

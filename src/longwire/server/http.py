@@ -1,0 +1,431 @@
+"""HTTP/1.1 on a connection (RFC 9112), parsed by httptools, and the hand-over to a WebSocket.
+
+- Requests are answered one after the other, in order; those that a client pipelines wait, at
+  most MAX_PIPELINED of them, while reading is paused.
+- A head is bounded in bytes, in headers and in time, before anything is made of it.
+- A valid upgrade leaves this protocol for good: the transport gets a Session instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import httptools
+
+from longwire.asgi import Header
+from longwire.engine.handshake import UpgradeRequest, parse_upgrade
+from longwire.errors import HandshakeError
+from longwire.server.exchange import Exchange
+from longwire.server.response import Response, plain_response
+from longwire.server.scope import addresses, intern_header, make_scope
+from longwire.server.session import Session
+from longwire.server.state import ServerState
+
+MAX_PIPELINED = 64
+"""Requests that wait behind the one being answered; the client of more is cut off."""
+
+LINGER_TIMEOUT = 2.0
+"""Seconds for a client to read the last response, while what it still sends is thrown away."""
+
+WRITE_BUFFER_BYTES = 64 * 1024
+"""Bytes of response that the transport keeps before send() waits."""
+
+
+class Refused(Exception):
+    """The request cannot be served; the parser's callbacks raise it, data_received answers."""
+
+    def __init__(self, status: int, text: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.headers = headers
+
+
+class HttpProtocol(asyncio.Protocol):
+    """A connection that speaks HTTP, until it ends or becomes a WebSocket."""
+
+    __slots__ = (
+        "_client",
+        "_exchange",
+        "_has_upgrade",
+        "_head_size",
+        "_headers",
+        "_is_closing",
+        "_is_read_paused",
+        "_is_tls",
+        "_parser",
+        "_pipeline",
+        "_server_address",
+        "_target",
+        "_transport",
+        "_upgrade",
+        "_writable",
+        "deadline",
+        "state",
+        "timer_slot",
+    )
+
+    def __init__(self, state: ServerState) -> None:
+        self.state = state
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: list[Header] = []
+        self._head_size = 0
+        self._has_upgrade = False
+        self._exchange: Exchange | None = None  # the request being answered
+        self._pipeline: deque[Exchange] = deque()  # the ones behind it
+        self._upgrade: tuple[dict[str, Any], UpgradeRequest, bytes] | None = None
+        self._is_closing = False
+        self._is_read_paused = False
+        self._writable: asyncio.Event | None = None  # while the transport's buffer is full
+        self.deadline = 0.0
+        self.timer_slot = -1
+
+    # ---- asyncio.Protocol -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._client, self._server_address = addresses(transport)
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
+        self.state.opened(self)
+        self._wait(self.state.config.timeout_headers)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_closing:
+            return
+        if self._upgrade is not None:
+            self._keep_early(data)
+            return
+        if self._exchange is None and not self._head_size:
+            self._wait(self.state.config.timeout_headers)
+        self._head_size += len(data)  # set back whenever a head is complete
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._on_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserCallbackError as error:
+            refused = error.__cause__ or error.__context__
+            if not isinstance(refused, Refused):
+                raise
+            self._refuse(refused)
+            return
+        except httptools.HttpParserError:
+            self._refuse(Refused(400, "Bad Request"))
+            return
+        if self._head_size > self.state.config.limit_header_size and not self._in_body():
+            self._refuse(Refused(431, "Request Header Fields Too Large"))
+
+    def eof_received(self) -> bool:
+        return False  # nobody waits for an answer that half closes
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self.state.timers.cancel(self)
+        self.state.closed(self)
+        for exchange in (self._exchange, *self._pipeline):
+            if exchange is not None:
+                exchange.on_lost()
+        self._pipeline.clear()
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    # ---- httptools' callbacks ---------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._target = b""
+        self._headers = []
+        self._has_upgrade = False
+
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+        if len(self._target) > self.state.config.limit_header_size:
+            raise Refused(414, "URI Too Long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        config = self.state.config
+        if len(self._headers) >= config.limit_header_count:
+            raise Refused(431, "Request Header Fields Too Large")
+        if len(name) + len(value) > config.limit_header_size:
+            raise Refused(431, "Request Header Fields Too Large")
+        header = intern_header(name, value.strip(b" \t"))
+        if header[0] == b"upgrade":
+            self._has_upgrade = True
+        self._headers.append(header)
+
+    def on_headers_complete(self) -> None:
+        size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+        if size > self.state.config.limit_header_size:
+            raise Refused(431, "Request Header Fields Too Large")
+        self._head_size = 0
+        self._check_host()
+        self.state.timers.cancel(self)
+        if self._is_websocket():
+            self._prepare_upgrade()
+        else:
+            self._start_exchange()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_size = 0
+        self._newest().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_size = 0
+        if self._upgrade is None:
+            self._newest().on_body_end()
+
+    def _newest(self) -> Exchange:
+        newest = self._pipeline[-1] if self._pipeline else self._exchange
+        assert newest is not None
+        return newest
+
+    def _in_body(self) -> bool:
+        newest = self._pipeline[-1] if self._pipeline else self._exchange
+        return newest is not None and not newest.has_body_ended
+
+    def _check_host(self) -> None:
+        hosts = sum(name == b"host" for name, _ in self._headers)
+        if hosts != 1 and not (hosts == 0 and self._parser.get_http_version() == "1.0"):
+            raise Refused(400, "Bad Request: one Host header is needed")  # RFC 9112 section 3.2
+
+    def _check_concurrency(self) -> None:
+        limit = self.state.config.limit_concurrency
+        if limit is not None and len(self.state.connections) > limit:
+            raise Refused(503, "Service Unavailable")
+
+    def _is_websocket(self) -> bool:
+        """Return whether the head asks for a WebSocket; other upgrades are ignored (RFC 9110 7.8)."""
+        return (
+            self._has_upgrade
+            and self.state.config.ws != "none"
+            and any(
+                name == b"upgrade" and b"websocket" in value.lower()
+                for name, value in self._headers
+            )
+        )
+
+    # ---- requests ---------------------------------------------------------------------------
+
+    def _scope(self, kind: str, scheme: str, headers: list[Header]) -> dict[str, Any]:
+        state = self.state
+        try:
+            scope = make_scope(
+                kind,
+                scheme + "s" if self._is_tls else scheme,
+                self._parser.get_http_version(),
+                self._target,
+                headers,
+                state.config.root_path,
+            )
+        except ValueError as error:
+            raise Refused(400, f"Bad Request: {error}") from None
+        scope["client"] = self._client
+        scope["server"] = self._server_address
+        scope["state"] = state.lifespan_state.copy()
+        return scope
+
+    def _start_exchange(self) -> None:
+        state = self.state
+        method = self._parser.get_method().decode("ascii")
+        version = self._parser.get_http_version()
+        self._check_concurrency()
+        scope = self._scope("http", "http", self._headers)
+        scope["method"] = method
+        scope["extensions"] = state.http_extensions
+        keep_alive = self._parser.should_keep_alive() and not state.is_draining
+        if self._has_upgrade:
+            keep_alive = False  # the parser takes what follows for another protocol's bytes
+        response = Response(method, version, keep_alive, state.default_headers())
+        awaits_continue = version == "1.1" and any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
+        )
+        exchange = Exchange(self, scope, response, awaits_continue)
+        state.count_request()
+        if self._exchange is None:
+            self._run(exchange)
+            return
+        if len(self._pipeline) >= MAX_PIPELINED:
+            raise Refused(503, "Service Unavailable")
+        self._pipeline.append(exchange)
+        self.pause_reading()
+
+    def _run(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.state.add_task(self.state.loop.create_task(exchange.run()))
+
+    def on_exchange_done(self, exchange: Exchange) -> None:
+        """The application is done with a request: go on with the next, or wait for one."""
+        self._exchange = None
+        if self._transport is None:
+            return
+        if not exchange.response.keep_alive or not exchange.has_body_ended or (
+            self.state.is_draining and not self._pipeline
+        ):
+            # A body that nobody read would be taken for the next request.
+            self.close()
+        elif self._pipeline:
+            self._run(self._pipeline.popleft())
+        elif self._upgrade is not None:
+            self._hand_over()
+        else:
+            self._wait(self.state.config.timeout_keep_alive)
+            self.resume_reading()
+
+    # ---- the upgrade ------------------------------------------------------------------------
+
+    def _prepare_upgrade(self) -> None:
+        """Check a head that asks for a WebSocket; if it is valid, the parser stops behind it."""
+        state = self.state
+        try:
+            request = parse_upgrade(
+                self._parser.get_method().decode("ascii"),
+                self._parser.get_http_version(),
+                self._headers,
+            )
+        except HandshakeError as error:
+            raise Refused(error.status, error.reason, tuple(error.headers)) from None
+        self._check_concurrency()
+        scope = self._scope("websocket", "ws", self._headers)
+        scope["subprotocols"] = request.subprotocols
+        scope["extensions"] = state.websocket_extensions
+        state.count_request()
+        self._upgrade = (scope, request, b"")
+
+    def _on_upgrade(self, early: bytes) -> None:
+        """The parser stopped behind a head with an Upgrade; `early` came behind it."""
+        if self._upgrade is None:
+            # Another protocol's: served as plain HTTP, as the connection's last request. Its body,
+            # if it has one, was not parsed and counts as not read.
+            if not self._has_body_header():
+                self._newest().on_body_end()
+            return
+        if early:
+            self._keep_early(early)
+        if self._exchange is None:
+            self._hand_over()
+
+    def _has_body_header(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self._headers
+        )
+
+    def _keep_early(self, data: bytes) -> None:
+        assert self._upgrade is not None
+        scope, request, early = self._upgrade
+        self._upgrade = (scope, request, early + data)
+        self.pause_reading()
+
+    def _hand_over(self) -> None:
+        """The connection is a WebSocket's from here on."""
+        transport = self._transport
+        assert transport is not None
+        assert self._upgrade is not None
+        scope, request, early = self._upgrade
+        self.state.timers.cancel(self)
+        session = Session(self.state, transport, scope, request, early)
+        transport.set_protocol(session)  # type: ignore[arg-type]
+        session.start()
+        self.state.connections.discard(self)
+        self.resume_reading()
+        self._transport = None
+        self._parser = None
+
+    # ---- writing, waiting, ending -----------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    async def writable(self) -> None:
+        """Return once the transport's buffer has room, or the connection is lost."""
+        while self._writable is not None:
+            await self._writable.wait()
+
+    def pause_reading(self) -> None:
+        transport = self._transport
+        if not self._is_read_paused and transport is not None and not transport.is_closing():
+            self._is_read_paused = True
+            transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        transport = self._transport
+        if self._is_read_paused and transport is not None and not self._pipeline:
+            self._is_read_paused = False
+            if not transport.is_closing():
+                transport.resume_reading()
+
+    def _wait(self, seconds: float) -> None:
+        if seconds:
+            self.state.timers.schedule(self, seconds)
+
+    def on_timer(self) -> None:
+        """No whole head came in time: say so if a part of it did, else just close."""
+        if self._is_closing:
+            self.abort()
+        elif self._head_size:
+            self._refuse(Refused(408, "Request Timeout"))
+        else:
+            self.close()
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer with an error, and close once the client can have read it."""
+        self._is_closing = True
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.response.keep_alive = False
+            if not self._in_body():
+                return  # what was asked before is answered first, and is the last
+            exchange.on_lost()
+            if not exchange.response.is_head_pending:
+                self.abort()
+                return
+        self.write(
+            plain_response(
+                refused.status, refused.text, refused.headers, self.state.default_headers()
+            )
+        )
+        self._linger()
+
+    def _linger(self) -> None:
+        """Closing with unread data would reset the connection, and the answer with it."""
+        transport = self._transport
+        assert transport is not None
+        self._wait(LINGER_TIMEOUT)
+        if self._is_read_paused:
+            self._is_read_paused = False
+            transport.resume_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def close(self) -> None:
+        """Close once everything is written; a client that does not read it is cut off."""
+        self._is_closing = True
+        if self._transport is not None:
+            self._wait(LINGER_TIMEOUT)
+            self._transport.close()
+
+    def shutdown(self) -> None:
+        """The server is going away: finish the request that is being answered, if there is one."""
+        if self._exchange is None:
+            self.close()
+        else:
+            self._exchange.response.keep_alive = False
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,121 @@
+"""The sockets that the server listens on: TCP, unix, or inherited; errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+from longwire.errors import BindError
+from longwire.server.config import Config
+
+UDS_MODE = 0o666
+"""A proxy in front runs as another user; who may reach the directory is the operator's choice."""
+
+
+def bind(config: Config) -> list[socket.socket]:
+    """Return the sockets, bound and not yet listening; BindError says what to do."""
+    if config.fd is not None:
+        return [_inherit(config.fd)]
+    if config.uds is not None:
+        return [_bind_unix(config.uds)]
+    return _bind_tcp(config.host, config.port)
+
+
+def _inherit(fd: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise BindError(f"--fd {fd} is not a socket: {error.strerror}") from None
+
+
+def _bind_unix(path: str) -> socket.socket:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        os.chmod(path, UDS_MODE)
+    except OSError as error:
+        sock.close()
+        raise BindError(f"--uds {path} cannot be bound: {error.strerror or error}") from None
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket file that a server which is gone left behind."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise BindError(f"--uds {path} exists and is not a socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            Path(path).unlink(missing_ok=True)
+        else:
+            raise BindError(f"--uds {path} is in use: another server listens there")
+
+
+def _bind_tcp(host: str, port: int) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise BindError(f"--host {host!r} is no address of this machine: {error.strerror}") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            if sockets and port == 0:  # the free port that the first one got
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+            sockets.append(_bind_one(family, kind, protocol, address))
+    except OSError as error:
+        close_all(sockets)
+        raise BindError(_explain(error, host, port)) from None
+    return sockets
+
+
+def _bind_one(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use: choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"port {port} needs privileges that this process does not have"
+    return f"{host}:{port} cannot be bound: {error.strerror or error}"
+
+
+def close_all(sockets: list[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
+def close_listeners(sockets: list[socket.socket], config: Config) -> None:
+    """Close the sockets, and remove the unix socket's file."""
+    close_all(sockets)
+    if config.uds is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(config.uds)
+
+
+def address(sock: socket.socket, is_tls: bool) -> str:
+    """Return a listening socket's address, as a person would type it."""
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{sock.getsockname()}"
+    host, port = sock.getsockname()[:2]
+    return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
