@@ -29,7 +29,8 @@ cdef class Connection:
     cdef Py_ssize_t _checked
     cdef Py_ssize_t _fragments
     cdef bytearray _out
-    cdef bytes _pong
+    cdef list _pongs
+    cdef bytes _farewell
 
     @cython.locals(
         header=FrameHeader, position=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t,
@@ -49,8 +50,11 @@ cdef class Connection:
     cdef _forget_message(self)
     cdef _on_control(self, int opcode, bytes payload, list events)
     cdef _fail(self, code, reason, list events)
-    @cython.locals(out=bytearray, pong=bytearray)
+    cdef _end(self, bytes farewell)
+    cdef _add_pong(self, bytes payload)
+    @cython.locals(out=bytearray)
     cpdef data_to_send(self)
+    cdef _write_pongs(self)
     cdef _write_control(self, int opcode, payload)
     cdef _write_frame(self, int first, bytes payload)
     cdef bytearray _buffer(self)

@@ -3,10 +3,12 @@
     receive_data(bytes) -> events        send / ping / pong / close -> data_to_send() -> bytes
 
 - OPEN --close()--> CLOSING --peer's close--> CLOSED; a peer's close, a failure, or EOF go to
-  CLOSED from anywhere. In CLOSED nothing is parsed; in CLOSING messages are dropped.
-- An error of the peer never raises: it becomes a Failed event and a queued close frame.
+  CLOSED from anywhere. In CLOSING messages are dropped; in CLOSED nothing is parsed.
+- An error of the peer never raises: it becomes a Failed event, the last one.
+- The answer to the peer's close, or to its error, is made by data_to_send(): messages that came
+  before it in the same read can still be answered first.
 - A message is whole when it is reported; what is not whole lives in one growing buffer.
-- A ping is answered by data_to_send(), and only the latest: the answers cannot pile up.
+- Pings are answered by data_to_send(); the answers to a peer that does not read cannot pile up.
 """
 
 from __future__ import annotations
@@ -49,6 +51,11 @@ from longwire.engine.utf8 import checked_until
 from longwire.errors import LocalProtocolError, RemoteProtocolError
 
 NO_MESSAGE = 0
+
+MAX_PONGS = 32
+"""Pongs that wait to be written, 4 KiB of them; then the oldest goes (RFC 6455 section 5.5.3 asks
+only for the latest)."""
+
 DEFAULT_LIMITS = Limits()
 
 
@@ -62,7 +69,7 @@ class State(Enum):
 
     OPEN = "open"
     CLOSING = "closing"  # our close frame is queued or sent, the peer's has not come
-    CLOSED = "closed"  # both are, or the connection failed or was lost: TCP can be closed
+    CLOSED = "closed"  # both are, or the connection was lost: TCP can be closed
 
 
 OPEN = State.OPEN
@@ -76,6 +83,7 @@ class Connection:
     __slots__ = (
         "_checked",
         "_deflate",
+        "_farewell",
         "_fragments",
         "_header",
         "_is_client",
@@ -89,7 +97,7 @@ class Connection:
         "_offset",
         "_opcode",
         "_out",
-        "_pong",
+        "_pongs",
         "_rest",
         "_state",
     )
@@ -124,7 +132,8 @@ class Connection:
         self._fragments = 0
         # Sending
         self._out: bytearray | None = None
-        self._pong: bytes | None = None
+        self._pongs: list[bytes] | None = None
+        self._farewell: bytes | None = None  # the body of the close frame that answers the peer
 
     @property
     def state(self) -> State:
@@ -139,7 +148,7 @@ class Connection:
         Never raises for what a peer can send: Closed or Failed is then the last event.
         """
         events: list[Any] = []
-        if self._state is CLOSED:
+        if self._state is CLOSED or self._farewell is not None:
             return events
         if self._rest:
             data = self._rest + data
@@ -187,7 +196,7 @@ class Connection:
                     return
                 position = start + length
                 self._on_control(first & OPCODE, mask(data, start, position, header.key), events)
-                if self._state is CLOSED:
+                if self._state is CLOSED or self._farewell is not None:
                     return
                 continue
             if self._max_size and length > self._max_size:
@@ -304,25 +313,35 @@ class Connection:
     def _on_control(self, opcode: int, payload: bytes, events: list[Any]) -> None:
         if opcode == PING:
             if self._state is OPEN:
-                self._pong = payload
+                self._add_pong(payload)
             events.append(Ping(payload))
         elif opcode == PONG:
             events.append(Pong(payload))
         else:
             code, reason = _read_close(payload)
-            if self._state is OPEN:
-                self._write_frame(FIN | CLOSE, payload[:2])  # RFC 6455 section 5.5.1: echo it
-            self._state = CLOSED
-            self._forget_message()
+            self._end(payload[:2])  # RFC 6455 section 5.5.1: echo the code
             events.append(Closed(code, reason))
 
     def _fail(self, code: int, reason: str, events: list[Any]) -> None:
         """Fail the connection (RFC 6455 section 7.1.7)."""
-        if self._state is OPEN:
-            self._write_frame(FIN | CLOSE, code.to_bytes(2, "big") + cut_reason(reason))
-        self._state = CLOSED
-        self._forget_message()
+        self._end(code.to_bytes(2, "big") + cut_reason(reason))
         events.append(Failed(code, reason))
+
+    def _end(self, farewell: bytes) -> None:
+        """Parse nothing more; a close frame answers the peer if we have not sent ours."""
+        self._forget_message()
+        if self._state is OPEN:
+            self._farewell = farewell
+        else:
+            self._state = CLOSED
+
+    def _add_pong(self, payload: bytes) -> None:
+        if self._pongs is None:
+            self._pongs = [payload]
+        else:
+            if len(self._pongs) == MAX_PONGS:
+                del self._pongs[0]
+            self._pongs.append(payload)
 
     # ---- sending ----------------------------------------------------------------------------
 
@@ -368,28 +387,34 @@ class Connection:
         if code is not None:
             check_sendable(code, self._is_client)
             payload = code.to_bytes(2, "big") + cut_reason(reason)
-        if self._state is not OPEN:
+        if self._state is not OPEN or self._farewell is not None:
             return
         self._write_frame(FIN | CLOSE, payload)
         self._state = CLOSING
 
     def data_to_send(self) -> bytes | bytearray:
         """Return everything queued, and forget it; b"" if there is nothing."""
+        if self._pongs is not None:
+            self._write_pongs()
+        if self._farewell is not None:
+            farewell, self._farewell = self._farewell, None
+            self._write_frame(FIN | CLOSE, farewell)
+            self._state = CLOSED
         out = self._out
-        if self._pong is not None:
-            payload, self._pong = self._pong, None
-            # Before what is queued: a close frame there would be the last thing we may send.
-            self._out = None
-            self._write_frame(FIN | PONG, payload)
-            pong = self._out
-            assert pong is not None
-            if out is not None:
-                pong += out
-            out = pong
         if out is None:
             return b""
         self._out = None
         return out
+
+    def _write_pongs(self) -> None:
+        """Put the pongs before what is queued: the pings came before the replies to their read."""
+        pongs, self._pongs = self._pongs, None
+        if self._state is OPEN:  # nothing follows our close frame (RFC 6455 section 5.5.1)
+            queued, self._out = self._out, None
+            for payload in pongs or ():
+                self._write_frame(FIN | PONG, payload)
+            if queued is not None:
+                self._buffer().extend(queued)
 
     def _write_control(self, opcode: int, payload: bytes) -> None:
         if self._state is not OPEN:

@@ -18,7 +18,7 @@ class Pong(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """The peer's close frame arrived, and its echo is queued (RFC 6455 section 5.5.1).
+    """The peer's close frame arrived; data_to_send() echoes it (RFC 6455 section 5.5.1).
 
     `code` is 1005 when the frame carried none.
     """
@@ -28,7 +28,7 @@ class Closed(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The peer broke the protocol; a close frame with `code` is queued (RFC 6455 section 7.1.7).
+    """The peer broke the protocol; data_to_send() tells it so (RFC 6455 section 7.1.7).
 
     `code` is 1002, 1007 or 1009; `reason` says exactly what was wrong.
     """
