@@ -23,7 +23,7 @@ from longwire.engine import (
     negotiate,
     upgrade_response,
 )
-from longwire.errors import ConnectionClosed
+from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import State, after_send, message_data
 from longwire.server.awaitable import Awaitable
 from longwire.server.ending import (
@@ -305,6 +305,8 @@ class Session:
 
     def _close(self, message: Message) -> None:
         code = message.get("code", 1000)
+        if code is None:  # to the engine that would mean: no code at all
+            raise LifecycleError("a close code is an int; got None")
         self._start_closing(code, message.get("reason") or "", Initiator.APPLICATION)
 
     def _connection_closed(self) -> ConnectionClosed:
