@@ -1,5 +1,5 @@
 cdef class Awaitable:
-    cdef public bint _asyncio_future_blocking
+    cdef public object _asyncio_future_blocking
     cdef object _callback
     cdef object _context
     cdef bint _cancelled

@@ -25,7 +25,8 @@ class Awaitable:
     """One await of receive() or send(); subclasses define poll() and forsake()."""
 
     # Defaults of the class, not __init__: most awaits end at their first poll() and set none.
-    _asyncio_future_blocking = False
+    # None until it is parked: asyncio.isfuture() would take it for a Future that it can wait for.
+    _asyncio_future_blocking: bool | None = None
     _callback: Callable[[Any], object] | None = None
     _context: Context | None = None
     _cancelled = False

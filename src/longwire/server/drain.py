@@ -100,10 +100,10 @@ async def _cut(state: ServerState) -> None:
     )
     for connection in list(state.connections):
         connection.abort()
-    await asyncio.sleep(0)  # connection_lost() runs, and hands its task to state.tasks
-    for task in state.tasks:
+    for task in list(state.tasks):
         task.cancel()
-    if state.tasks:
-        _, pending = await asyncio.wait(state.tasks, timeout=CANCEL_TIMEOUT)
-        for task in pending:
+    try:
+        await asyncio.wait_for(state.idle.wait(), CANCEL_TIMEOUT)
+    except TimeoutError:
+        for task in state.tasks:
             state.logger.error("an application did not end when it was cancelled: %r", task)

@@ -262,7 +262,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def _run(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self.state.add_task(self.state.loop.create_task(exchange.run()))
+        task = self.state.loop.create_task(exchange.run())
+        self.state.started(task)
+        task.add_done_callback(self.state.ended, context=self.state.context)
 
     def on_exchange_done(self, exchange: Exchange) -> None:
         """The application is done with a request: go on with the next, or wait for one."""

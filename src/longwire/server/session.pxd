@@ -29,7 +29,6 @@ cdef class Session:
     cdef bytes _early
     cdef Inbox _inbox
     cdef Outbox _outbox
-    cdef object _task
     cdef object _state
     cdef object _ending
     cdef object _keepalive

@@ -95,7 +95,6 @@ class Session:
         "_server",
         "_size_received",
         "_state",
-        "_task",
         "_transport",
         "deadline",
         "timer_slot",
@@ -118,7 +117,6 @@ class Session:
         self._early = early  # read but not parsed: before accept, and while the inbox is full
         self._inbox = Inbox(self, server.config.ws_max_queue)
         self._outbox = Outbox(transport, server.flusher)
-        self._task: asyncio.Task[None] | None = None
         self._state = CONNECTING  # what the application may send
         self._ending: Ending | None = None
         self._keepalive: Keepalive | None = None  # from the first ping on
@@ -139,7 +137,8 @@ class Session:
         if server.config.ws_handshake_timeout:
             server.timers.schedule(self, server.config.ws_handshake_timeout)
         coroutine = server.application(self._scope, self._inbox.receive, self.send)
-        self._task = task = server.loop.create_task(coroutine)
+        task = server.loop.create_task(coroutine)
+        server.started(task)
         task.add_done_callback(self._on_application_done, context=server.context)
 
     # ---- asyncio.Protocol: bytes come in ----------------------------------------------------
@@ -172,8 +171,6 @@ class Session:
     def connection_lost(self, error: Exception | None) -> None:
         server = self._server
         self._transport = None
-        if self._task is not None:
-            server.add_task(self._task)
         server.closed(self)
         server.timers.cancel(self)
         if self._engine is not None:
@@ -476,7 +473,7 @@ class Session:
 
     def _on_application_done(self, task: asyncio.Task[None]) -> None:
         """The application returned or raised: end the connection if it has not."""
-        self._task = None
+        self._server.ended(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None and not (self._state is CLOSED and _is_caused_by_closing(error)):
             self._server.logger.error(

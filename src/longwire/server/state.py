@@ -103,13 +103,13 @@ class ServerState:
         self.connections.discard(connection)
         self._note_idle()
 
-    def add_task(self, task: asyncio.Task[None]) -> None:
-        """Keep the task alive, and known to the drain, until it is done."""
+    def started(self, task: asyncio.Task[None]) -> None:
+        """Keep an application's task alive, and known to the drain, until ended() is called."""
         self.tasks.add(task)
         self.idle.clear()
-        task.add_done_callback(self._forget_task, context=self.context)
 
-    def _forget_task(self, task: asyncio.Task[None]) -> None:
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Forget the task."""
         self.tasks.discard(task)
         self._note_idle()
 
