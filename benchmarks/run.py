@@ -1,0 +1,150 @@
+"""`make bench`: Longwire beside uvicorn, in turns, in one run; the table of ratios.
+
+    python -m benchmarks.run [--rounds 3] [--time 3] [--only memory] [--servers longwire,uvicorn]
+
+A server has one core to itself, the load generator the other. Each round measures every server
+once, one after the other; a figure is the median of the rounds, a ratio the median of the
+rounds' ratios, so that a machine whose speed drifts treats both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.scenarios import Scenario, scenarios
+from benchmarks.servers import LOAD_CORE, ROOT, Running, commands, install_peers, running
+
+BUILD = ROOT / ".artifacts" / "bench"
+WSLOAD = BUILD / "wsload"
+OURS, REFERENCE = "longwire", "uvicorn"
+
+Result = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--time", type=float, default=3.0, help="seconds for each measurement")
+    parser.add_argument("--only", default="", help="scenarios whose name has this text")
+    parser.add_argument("--servers", default=f"{OURS},{REFERENCE}", help=", ".join(commands(0)))
+    arguments = parser.parse_args()
+    servers = arguments.servers.split(",")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    build()
+    install_peers()
+    console = Console(width=max(Console().width, 100))
+    console.print(machine())
+    table = new_table(servers)
+    faults = 0
+    for scenario in scenarios(arguments.time):
+        if arguments.only not in scenario.name:
+            continue
+        results = measure(scenario, servers, arguments.rounds)
+        faults += keep(scenario, results)
+        add_row(table, scenario, results)
+    console.print(table)
+    console.print(f"every result: {BUILD / 'results.jsonl'}")
+    return 1 if faults else 0
+
+
+def build() -> None:
+    """Compile the load generator."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).parent / "wsload.c"
+    subprocess.run(["gcc", "-O3", "-o", str(WSLOAD), str(source)], check=True)
+
+
+def measure(scenario: Scenario, servers: list[str], rounds: int) -> dict[str, list[Result]]:
+    """Measure each server once a round, in turns."""
+    results: dict[str, list[Result]] = {name: [] for name in servers}
+    for _ in range(rounds):
+        for name in servers:
+            with running(name) as server:
+                if not scenario.is_fresh:
+                    load(server, ("echo", "-n10", "-w8", "--time", "0.5"), name)
+                results[name].append(load(server, scenario.arguments, name))
+    return results
+
+
+def load(server: Running, arguments: tuple[str, ...], name: str) -> Result:
+    """Run wsload against a server; return what it measured."""
+    raw = ("--raw",) if name == "raw-tcp" and arguments[0] == "echo" else ()
+    command = [
+        "taskset", "-c", str(LOAD_CORE), str(WSLOAD), *arguments, *raw,
+        f"-p{server.port}", f"-P{server.pid}",
+    ]  # fmt: skip
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    result: Result = json.loads(output)
+    if "pss_after" in result:
+        grown = result["pss_after"] - result["pss_before"]
+        result["bytes_per_connection"] = grown / max(result["open"], 1)
+    return result
+
+
+def keep(scenario: Scenario, results: dict[str, list[Result]]) -> int:
+    """Write every result down; return how many had errors."""
+    faults = 0
+    with (BUILD / "results.jsonl").open("a") as file:
+        for name, found in results.items():
+            for result in found:
+                kept = {"at": time.time(), "scenario": scenario.name, "server": name, **result}
+                file.write(json.dumps(kept) + "\n")
+                if result["errors"]:
+                    faults += 1
+                    print(f"{scenario.name}, {name}: {result.get('first_error')}", file=sys.stderr)
+    return faults
+
+
+def new_table(servers: list[str]) -> Table:
+    table = Table(title="medians; a ratio above 1 is in Longwire's favour")
+    table.add_column("scenario")
+    for name in servers:
+        table.add_column(name, justify="right")
+    for title in ("ratio", "floor", "met", "CPU, ours / load"):
+        table.add_column(title, justify="right")
+    return table
+
+
+def add_row(table: Table, scenario: Scenario, results: dict[str, list[Result]]) -> None:
+    figures = {name: [r[scenario.figure] for r in found] for name, found in results.items()}
+    cells = [f"{statistics.median(found):,.0f} {scenario.unit}" for found in figures.values()]
+    ratio = met = "-"
+    if OURS in figures and REFERENCE in figures:
+        pairs = zip(figures[OURS], figures[REFERENCE], strict=True)
+        value = statistics.median(scenario.ratio(ours, theirs) for ours, theirs in pairs)
+        ratio, met = f"{value:.2f}", "yes" if value >= scenario.floor else "no"
+    first = results.get(OURS) or next(iter(results.values()))
+    cpu = statistics.median(r.get("server_cpu", 0) for r in first)
+    client = statistics.median(r["client_cpu"] for r in first)
+    table.add_row(scenario.name, *cells, ratio, f"{scenario.floor:g}", met, f"{cpu:.2f} / {client:.2f}")
+
+
+def machine() -> str:
+    """Return one line about where this was measured."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    kernel, python = platform.release(), platform.python_version()
+    return f"{model}, Linux {kernel}, Python {python}, {time.strftime('%Y-%m-%d')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
