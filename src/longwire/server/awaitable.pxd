@@ -1,5 +1,6 @@
 cdef class Awaitable:
     cdef public object _asyncio_future_blocking
+    cdef object _loop
     cdef object _callback
     cdef object _context
     cdef bint _cancelled

@@ -25,6 +25,8 @@ class Awaitable:
     """One await of receive() or send(); subclasses define poll() and forsake()."""
 
     # Defaults of the class, not __init__: most awaits end at their first poll() and set none.
+    _loop: asyncio.AbstractEventLoop  # set by the subclass: asking for the running one is slower
+
     # None until it is parked: asyncio.isfuture() would take it for a Future that it can wait for.
     _asyncio_future_blocking: bool | None = None
     _callback: Callable[[Any], object] | None = None
@@ -49,10 +51,10 @@ class Awaitable:
         if callback is None or context is None:
             return
         self._callback = self._context = None
-        if at_once and asyncio.current_task() is None:
+        if at_once and asyncio.current_task(self._loop) is None:
             context.run(callback, self)
         else:
-            asyncio.get_running_loop().call_soon(callback, self, context=context)
+            self._loop.call_soon(callback, self, context=context)
 
     # The coroutine's side, driven by the task.
 
@@ -86,7 +88,7 @@ class Awaitable:
     # The future's side, asked by the task when it parks, wakes or is cancelled.
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.get_running_loop()
+        return self._loop
 
     def add_done_callback(
         self, callback: Callable[[Any], object], *, context: Context | None = None

@@ -26,7 +26,6 @@ cdef extern from *:
 
 PENDING = object()
 cdef object current_task = asyncio.current_task
-cdef object get_running_loop = asyncio.get_running_loop
 cdef object CancelledError = asyncio.CancelledError
 
 
@@ -42,10 +41,10 @@ cdef class Awaitable:
         if callback is None:
             return
         self._callback = self._context = None
-        if at_once and current_task() is None:
+        if at_once and current_task(self._loop) is None:
             context.run(callback, self)
         else:
-            get_running_loop().call_soon(callback, self, context=context)
+            self._loop.call_soon(callback, self, context=context)
 
     def __await__(self):
         return self
@@ -75,7 +74,7 @@ cdef class Awaitable:
         self.forsake()
 
     def get_loop(self):
-        return get_running_loop()
+        return self._loop
 
     def add_done_callback(self, callback, *, context=None):
         self._callback = callback

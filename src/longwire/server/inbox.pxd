@@ -14,6 +14,7 @@ cdef class Receive(Awaitable):
 @cython.final
 cdef class Inbox:
     cdef object _reader
+    cdef object _loop
     cdef Py_ssize_t _limit
     cdef list _messages
     cdef Py_ssize_t _next

@@ -7,6 +7,7 @@ receives it, so a cancelled receive() loses none.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol
 
 from longwire.server.awaitable import PENDING, Awaitable
@@ -25,7 +26,8 @@ class Reader(Protocol):
 class Receive(Awaitable):
     """One `await receive()`."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._inbox = inbox
         self.following: Receive | None = None
 
@@ -43,6 +45,7 @@ class Inbox:
         "_disconnect",
         "_is_connect_told",
         "_limit",
+        "_loop",
         "_messages",
         "_next",
         "_parked",
@@ -51,8 +54,9 @@ class Inbox:
         "_was_full",
     )
 
-    def __init__(self, reader: Reader, limit: int) -> None:
+    def __init__(self, reader: Reader, loop: asyncio.AbstractEventLoop, limit: int) -> None:
         self._reader = reader
+        self._loop = loop
         self._limit = limit
         self._messages: list[Any] | None = None  # what one read brought; None while idle
         self._next = 0
@@ -64,7 +68,7 @@ class Inbox:
 
     def receive(self) -> Receive:
         """ASGI's receive(): cancelling it loses no message, and it never hangs after the end."""
-        return Receive(self)
+        return Receive(self, self._loop)
 
     def put(self, messages: list[Any], size: int) -> bool:
         """Take over a list of str and bytes of `size` in all; return whether the inbox is full.

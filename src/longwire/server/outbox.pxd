@@ -9,7 +9,6 @@ cdef class Outbox:
     cdef object _flusher
     cdef object _engine
     cdef long long _unsent
-    cdef bint _is_held
     cdef bint _is_dirty
     cdef bint _is_paused
     cdef list _parked
@@ -18,8 +17,6 @@ cdef class Outbox:
     cpdef object open(self, engine)
     cpdef object lose(self)
     cpdef bint is_full(self) except -1
-    cpdef object hold(self)
-    cpdef object release(self)
     cpdef object add(self, Py_ssize_t size)
     cpdef object flush(self)
     cpdef object write(self)

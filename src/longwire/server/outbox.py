@@ -1,9 +1,9 @@
 """What leaves the connection: the engine's bytes, written as seldom and as soon as is right.
 
-    during a read      what the read produced leaves in one write, when it ends
-    at other times     once, at the end of the loop's iteration (flow.Flusher)
-    peer does not read bytes stay with the engine; send() waits (policy: wait), control frames
-                       and pongs do not grow, for the engine keeps only the latest
+    most of the time   once an iteration of the loop (flow.Flusher): what one read, or one task,
+                       produced leaves in one write, and the peers of all reads are woken together
+    peer does not read bytes stay with the engine; send() waits (policy: wait), and pongs do not
+                       pile up, for the engine bounds them
 
 The bounds: FLUSH_BYTES here before the flush, `ws_send_buffer` bytes in the transport.
 """
@@ -25,7 +25,6 @@ class Outbox:
         "_engine",
         "_flusher",
         "_is_dirty",
-        "_is_held",
         "_is_paused",
         "_parked",
         "_transport",
@@ -38,7 +37,6 @@ class Outbox:
         self._flusher = flusher
         self._engine: Connection | None = None  # until the handshake is accepted
         self._unsent = 0  # bytes of payload queued since the last write
-        self._is_held = False
         self._is_dirty = False
         self._is_paused = False
         self._parked: list[Awaitable] | None = None
@@ -70,19 +68,10 @@ class Outbox:
         """Return whether send() has to wait."""
         return self._is_paused or self._unsent > FLUSH_BYTES
 
-    def hold(self) -> None:
-        """A read begins: queue until release()."""
-        self._is_held = True
-
-    def release(self) -> None:
-        """The read has ended: write what it produced."""
-        self._is_held = False
-        self.flush()
-
     def add(self, size: int) -> None:
-        """Note that the engine has queued a frame of `size` bytes of payload."""
+        """Note that the engine has queued a frame of `size` bytes of payload; it leaves soon."""
         self._unsent += size
-        if not self._is_held and not self._is_dirty:
+        if not self._is_dirty:
             self._is_dirty = True
             self._flusher.add(self)
 

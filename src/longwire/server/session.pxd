@@ -21,6 +21,7 @@ cdef class Send(Awaitable):
 @cython.final
 cdef class Session:
     cdef object _server
+    cdef object _loop
     cdef object _transport
     cdef object _scope
     cdef object _request

@@ -2,7 +2,7 @@
 
     bytes --engine--> Inbox --receive()--> the application --send()--> engine --Outbox--> bytes
 
-- The waiting task is resumed inside the read callback; what it sends there leaves in one write.
+- The waiting task is resumed inside the read callback, without a trip through the event loop.
 - Every ending fixes once what the application is told (Inbox.end) and what is logged (Ending).
 - The server closes TCP: after both close frames, after the close timeout, or when it gives up.
 """
@@ -17,6 +17,7 @@ from longwire.engine import (
     Closed,
     Connection,
     Failed,
+    Ping,
     Pong,
     Role,
     UpgradeRequest,
@@ -62,7 +63,8 @@ CLOSED = State.CLOSED
 class Send(Awaitable):
     """One `await send(message)`."""
 
-    def __init__(self, session: Session, message: Message) -> None:
+    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, message: Message) -> None:
+        self._loop = loop
         self._session = session
         self._sent = message
 
@@ -86,6 +88,7 @@ class Session:
         "_inbox",
         "_is_read_paused",
         "_keepalive",
+        "_loop",
         "_messages_received",
         "_messages_sent",
         "_outbox",
@@ -109,13 +112,14 @@ class Session:
         early: bytes,
     ) -> None:
         self._server = server
+        self._loop = server.loop
         self._transport: asyncio.Transport | None = transport
         self._scope: Scope = scope
         self._request: UpgradeRequest | None = request  # until it is answered
         self._response: Response | None = None  # the application's denial
         self._engine: Connection | None = None  # from accept on
         self._early = early  # read but not parsed: before accept, and while the inbox is full
-        self._inbox = Inbox(self, server.config.ws_max_queue)
+        self._inbox = Inbox(self, server.loop, server.config.ws_max_queue)
         self._outbox = Outbox(transport, server.flusher)
         self._state = CONNECTING  # what the application may send
         self._ending: Ending | None = None
@@ -151,13 +155,11 @@ class Session:
         if self._engine is None or self._early:
             self._keep_early(data)
             return
-        self._outbox.hold()
         if len(data) <= SLICE_BYTES:
             self._parse(data)
         else:
             self._early = data
             self._parse_early()
-        self._outbox.release()
 
     def eof_received(self) -> bool:
         return False  # closes the transport: a half-closed WebSocket is a lost one
@@ -220,9 +222,11 @@ class Session:
             self._on_peer_ended(ending)
 
     def _act_on_control(self, events: list[Any]) -> Closed | Failed | None:
-        """Note the pongs; return the peer's ending, always the last event, if it is there."""
+        """Note pings and pongs; return the peer's ending, always the last event, if there is one."""
         for event in events:
-            if (
+            if type(event) is Ping:
+                self._outbox.add(0)  # the engine has the pong ready
+            elif (
                 type(event) is Pong
                 and self._keepalive is not None
                 and self._keepalive.on_pong(event.payload)
@@ -246,9 +250,7 @@ class Session:
         if self._transport is None or self._transport.is_closing():
             return
         self._is_read_paused = False
-        self._outbox.hold()
         self._parse_early()
-        self._outbox.release()
         if not self._is_read_paused and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -256,7 +258,7 @@ class Session:
 
     def send(self, message: Message) -> Send:
         """ASGI's send(); awaiting it raises ConnectionClosed, an OSError, after the end."""
-        return Send(self, message)
+        return Send(self, self._loop, message)
 
     def deliver(self, send: Send, message: Message) -> Any:
         """Carry out one message of the application, or return PENDING with `send` parked."""
