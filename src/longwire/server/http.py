@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from enum import Enum
 from typing import Any
 
 import httptools
@@ -43,6 +44,18 @@ class Refused(Exception):
         self.headers = headers
 
 
+HEAD_TOO_LARGE = Refused(431, "Request Header Fields Too Large")
+TARGET_TOO_LONG = Refused(414, "URI Too Long")
+
+
+class Phase(Enum):
+    """Whether the connection takes more requests."""
+
+    OPEN = "open"
+    LAST = "last"  # no: what is under way is answered, then it closes
+    CLOSING = "closing"  # the last bytes are written; what the client still sends is thrown away
+
+
 class HttpProtocol(asyncio.Protocol):
     """A connection that speaks HTTP, until it ends or becomes a WebSocket."""
 
@@ -52,10 +65,10 @@ class HttpProtocol(asyncio.Protocol):
         "_has_upgrade",
         "_head_size",
         "_headers",
-        "_is_closing",
         "_is_read_paused",
         "_is_tls",
         "_parser",
+        "_phase",
         "_pipeline",
         "_server_address",
         "_target",
@@ -78,7 +91,7 @@ class HttpProtocol(asyncio.Protocol):
         self._exchange: Exchange | None = None  # the request being answered
         self._pipeline: deque[Exchange] = deque()  # the ones behind it
         self._upgrade: tuple[dict[str, Any], UpgradeRequest, bytes] | None = None
-        self._is_closing = False
+        self._phase = Phase.OPEN
         self._is_read_paused = False
         self._writable: asyncio.Event | None = None  # while the transport's buffer is full
         self.deadline = 0.0
@@ -95,7 +108,7 @@ class HttpProtocol(asyncio.Protocol):
         self._wait(self.state.config.timeout_headers)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_closing:
+        if self._phase is not Phase.OPEN:
             return
         if self._upgrade is not None:
             self._keep_early(data)
@@ -118,7 +131,7 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(Refused(400, "Bad Request"))
             return
         if self._head_size > self.state.config.limit_header_size and not self._in_body():
-            self._refuse(Refused(431, "Request Header Fields Too Large"))
+            self._refuse(HEAD_TOO_LARGE if self._headers else TARGET_TOO_LONG)
 
     def eof_received(self) -> bool:
         return False  # nobody waits for an answer that half closes
@@ -151,14 +164,15 @@ class HttpProtocol(asyncio.Protocol):
     def on_url(self, part: bytes) -> None:
         self._target += part
         if len(self._target) > self.state.config.limit_header_size:
-            raise Refused(414, "URI Too Long")
+            raise TARGET_TOO_LONG
 
     def on_header(self, name: bytes, value: bytes) -> None:
         config = self.state.config
-        if len(self._headers) >= config.limit_header_count:
-            raise Refused(431, "Request Header Fields Too Large")
-        if len(name) + len(value) > config.limit_header_size:
-            raise Refused(431, "Request Header Fields Too Large")
+        if (
+            len(self._headers) >= config.limit_header_count
+            or len(name) + len(value) > config.limit_header_size
+        ):
+            raise HEAD_TOO_LARGE
         header = intern_header(name, value.strip(b" \t"))
         if header[0] == b"upgrade":
             self._has_upgrade = True
@@ -167,7 +181,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
         if size > self.state.config.limit_header_size:
-            raise Refused(431, "Request Header Fields Too Large")
+            raise HEAD_TOO_LARGE
         self._head_size = 0
         self._check_host()
         self.state.timers.cancel(self)
@@ -269,7 +283,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_exchange_done(self, exchange: Exchange) -> None:
         """The application is done with a request: go on with the next, or wait for one."""
         self._exchange = None
-        if self._transport is None:
+        if self._transport is None or self._phase is Phase.CLOSING:
             return
         if not exchange.response.keep_alive or not exchange.has_body_ended or (
             self.state.is_draining and not self._pipeline
@@ -374,7 +388,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_timer(self) -> None:
         """No whole head came in time: say so if a part of it did, else just close."""
-        if self._is_closing:
+        if self._phase is Phase.CLOSING:
             self.abort()
         elif self._head_size:
             self._refuse(Refused(408, "Request Timeout"))
@@ -383,12 +397,12 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer with an error, and close once the client can have read it."""
-        self._is_closing = True
         exchange = self._exchange
         if exchange is not None:
-            exchange.response.keep_alive = False
+            self._phase = Phase.LAST
+            (self._pipeline[-1] if self._pipeline else exchange).response.keep_alive = False
             if not self._in_body():
-                return  # what was asked before is answered first, and is the last
+                return
             exchange.on_lost()
             if not exchange.response.is_head_pending:
                 self.abort()
@@ -404,6 +418,7 @@ class HttpProtocol(asyncio.Protocol):
         """Closing with unread data would reset the connection, and the answer with it."""
         transport = self._transport
         assert transport is not None
+        self._phase = Phase.CLOSING
         self._wait(LINGER_TIMEOUT)
         if self._is_read_paused:
             self._is_read_paused = False
@@ -415,7 +430,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once everything is written; a client that does not read it is cut off."""
-        self._is_closing = True
+        self._phase = Phase.CLOSING
         if self._transport is not None:
             self._wait(LINGER_TIMEOUT)
             self._transport.close()

@@ -99,11 +99,9 @@ class Response:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise LifecycleError(f"a response's body is bytes; got {type(data).__name__}")
-        head = b""
-        if self._headers is not None:
-            head = self._head(len(data), more_body)
         if self._framing is Framing.LENGTH:
             self._count(len(data), more_body)
+        head = b"" if self._headers is None else self._head(len(data), more_body)
         if not more_body:
             self.is_complete = True
         if self._framing is Framing.NONE:
@@ -127,7 +125,6 @@ class Response:
         if self._framing is None:
             if not more_body:
                 self._framing = Framing.LENGTH
-                self._left = length
                 lines.append(b"content-length: %d\r\n" % length)
             elif self._is_old:
                 self._framing = Framing.CLOSE

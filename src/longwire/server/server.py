@@ -72,7 +72,7 @@ class Server:
             _settle_garbage_collector()
             _keep_freed_memory()
             self._greet()
-            await self._stopping.wait()
+            await self.stopped()
             self.state.logger.info("going away: %d connections open", len(self.state.connections))
             return await self.finish()
 
@@ -110,8 +110,15 @@ class Server:
             self._forced.set()
         self._stopping.set()
 
+    async def stopped(self) -> None:
+        """Return when the server has been told to go away."""
+        await self._stopping.wait()
+
     async def finish(self) -> int:
-        """Stop accepting, drain, run the application's shutdown; return the exit status."""
+        """Stop accepting, drain, run the application's shutdown; return the exit status.
+
+        Idempotent.
+        """
         for server in self._servers:
             server.close()
         close_listeners(self.sockets, self.config)

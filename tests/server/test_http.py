@@ -1,0 +1,428 @@
+"""HTTP/1.1 over real sockets: what a page needs, and what must not be believed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from longwire.asgi import Receive, Scope, Send
+from tests.applications import echo
+from tests.conftest import Serve
+from tests.wire import Wire, connect, request, text
+
+pytestmark = pytest.mark.anyio
+
+bytewise = pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "bytewise"])
+
+
+def get(path: str = "/", *lines: str, method: str = "GET", version: str = "1.1") -> bytes:
+    head = [f"{method} {path} HTTP/{version}", "Host: test", *lines]
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
+
+
+async def mirror(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with method, path and body."""
+    body = b""
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return
+        body += event["body"]
+        if not event["more_body"]:
+            break
+    answer = f"{scope['method']} {scope['path']} ".encode() + body
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-is", b"mirror")]})
+    await send({"type": "http.response.body", "body": answer})
+
+
+async def streamer(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    for part in (b"one ", b"", b"two"):
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+@bytewise
+async def test_keep_alive_and_pipelining_in_order(serve: Serve, bytewise: bool) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        post = get("/b", "Content-Length: 5", method="POST") + b"hello"
+        await client.send(get("/a") + post + get("/c"), bytewise)
+        for expected in (b"GET /a ", b"POST /b hello", b"GET /c "):
+            response = await client.response()
+            assert (response.status, response.body) == (200, expected)
+            assert "connection" not in response.headers
+        await client.send(get("/d", "Connection: close"), bytewise)
+        response = await client.response()
+        assert response.headers["connection"] == "close"
+        assert await client.eof() == b""
+
+
+@bytewise
+async def test_chunked_request(serve: Serve, bytewise: bool) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        body = b"5\r\nhello\r\n6;name=value\r\n world\r\n0\r\n\r\n"
+        await client.send(get("/", "Transfer-Encoding: chunked", method="POST") + body, bytewise)
+        assert (await client.response()).body == b"POST / hello world"
+
+
+async def test_streamed_response_is_chunked(serve: Serve) -> None:
+    async with serve(streamer) as server, connect(server) as client:
+        await client.send(get())
+        response = await client.response()
+        assert response.headers["transfer-encoding"] == "chunked"
+        assert response.body == b"one two"
+        await client.send(get(version="1.0"))
+        head_and_body = await client.eof()
+        assert head_and_body.endswith(b"\r\n\r\none two")
+        assert b"chunked" not in head_and_body
+
+
+async def test_head_has_no_body(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        await client.send(get(method="HEAD") + get("/next"))
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b"200" in head
+        assert (await client.response()).body == b"GET /next "
+
+
+async def test_http_1_0_closes_unless_asked_not_to(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        await client.send(get(version="1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"))
+        assert (await client.response()).headers["connection"] == "keep-alive"
+        await client.send(get(version="1.0"))
+        assert (await client.response()).headers["connection"] == "close"
+        assert await client.eof() == b""
+
+
+async def test_100_continue_when_the_app_asks_for_the_body(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        await client.send(get("/", "Content-Length: 2", "Expect: 100-continue", method="POST"))
+        assert (await client.response()).status == 100
+        await client.send(b"hi")
+        assert (await client.response()).body == b"POST / hi"
+
+
+async def test_no_100_continue_when_the_app_does_not_want_the_body(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 413})
+        await send({"type": "http.response.body"})
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get("/", "Content-Length: 2", "Expect: 100-continue", method="POST"))
+        response = await client.response()
+        assert response.status == 413
+        assert response.headers["connection"] == "close"
+        assert await client.eof() == b""
+
+
+async def test_default_headers(serve: Serve) -> None:
+    async with serve(mirror, headers=((b"x-all", b"1"),)) as server, connect(server) as client:
+        await client.send(get())
+        headers = (await client.response()).headers
+        assert headers["server"] == "longwire"
+        assert headers["date"].endswith("GMT")
+        assert headers["x-all"] == "1"
+    async with (
+        serve(mirror, server_header=False, date_header=False) as server,
+        connect(server) as client,
+    ):
+        await client.send(get())
+        assert not {"server", "date"} & (await client.response()).headers.keys()
+
+
+async def test_root_path_and_absolute_target(serve: Serve) -> None:
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await mirror(scope, receive, send)
+
+    async with serve(app, root_path="/api") as server, connect(server) as client:
+        await client.send(get("/x?q=1") + get("http://elsewhere/y%20z"))
+        assert (await client.response()).body == b"GET /api/x "
+        assert (await client.response()).body == b"GET /api/y z "
+    assert scopes[0]["root_path"] == "/api"
+    assert scopes[0]["query_string"] == b"q=1"
+    assert scopes[1]["raw_path"] == b"/api/y%20z"
+
+
+# ---- the application's errors ---------------------------------------------------------------
+
+
+async def test_app_raises_is_500_logged_once_and_nothing_leaks(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("secret")
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get())
+        response = await client.response()
+        assert (response.status, response.body) == (500, b"Internal Server Error")
+    assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) == 1
+
+
+@pytest.mark.parametrize("kind", ["chunked", "length"])
+async def test_app_raises_after_the_start_cuts_the_connection(serve: Serve, kind: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"100")] if kind == "length" else []
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        raise ValueError
+
+    async with serve(app) as server:
+        async with httpx.AsyncClient() as http:
+            with pytest.raises(httpx.TransportError):
+                await http.get(server.url("http"))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [{"type": "http.response.body"}],
+        [{"type": "http.response.start", "status": "200"}],
+        [{"type": "http.response.start", "status": 99}],
+        [{"type": "http.response.start", "status": 200, "headers": [(b"a", b"1\r\nb: 2")]}],
+        [{"type": "http.response.start", "status": 200, "headers": [(b"a b", b"1")]}],
+        [{"type": "http.response.start", "status": 200, "headers": [("a", "1")]}],
+        [{"type": "websocket.accept"}],
+        [
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]},
+            {"type": "http.response.body", "body": b"12"},
+        ],
+    ],
+    ids=["nothing", "body first", "status str", "status 99", "crlf", "name", "str", "ws", "length"],
+)
+async def test_wrong_messages_are_500(serve: Serve, messages: list[dict[str, Any]]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send(message)
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get())
+        assert (await client.response()).status == 500
+
+
+async def test_disconnect_is_told_again_and_send_raises_oserror(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Any] = []
+    done = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.request"
+        events.extend([await receive(), await receive()])
+        done.set()
+        await send({"type": "http.response.start", "status": 200})
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get())
+        await asyncio.sleep(0)
+        client.reset()
+        await asyncio.wait_for(done.wait(), 5)
+    assert events == [{"type": "http.disconnect"}] * 2
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+# ---- flow control ---------------------------------------------------------------------------
+
+
+async def test_a_body_nobody_reads_stops_the_client(serve: Serve) -> None:
+    go_on = asyncio.Event()
+    total = 30_000_000
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await go_on.wait()
+        await mirror_length(receive, send)
+
+    async def mirror_length(receive: Receive, send: Send) -> None:
+        size = 0
+        while True:
+            event = await receive()
+            size += len(event["body"])
+            if not event["more_body"]:
+                break
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"%d" % size})
+
+    async with serve(app) as server, connect(server) as client:
+        client.writer.write(get("/", f"Content-Length: {total}", method="POST") + b"x" * total)
+        await settled(client)
+        assert client.writer.transport.get_write_buffer_size() > total / 2
+        go_on.set()
+        assert (await client.response()).body == b"%d" % total
+
+
+async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
+    sent = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200})
+        while sent < 200:
+            body = b"x" * 100_000
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            sent += 1
+        await send({"type": "http.response.body"})
+
+    async with serve(app) as server, connect(server, receive_buffer=4096) as client:
+        await client.send(get())
+        stalled = await stable(lambda: sent)
+        assert 0 < stalled < 200
+        response = await client.response()
+        assert len(response.body) == 20_000_000
+
+
+async def settled(client: Wire) -> None:
+    """Return once what the client has to write does not shrink any more."""
+    await stable(client.writer.transport.get_write_buffer_size)
+
+
+async def stable(figure: Any) -> Any:
+    """Return the figure once it has stayed the same for 300 ms."""
+    last, since = figure(), 0
+    while since < 6:
+        await asyncio.sleep(0.05)
+        since = since + 1 if figure() == last else 0
+        last = figure()
+    return last
+
+
+# ---- limits and bad input -------------------------------------------------------------------
+
+
+@bytewise
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (get("/", "Content-Length: 1", "Transfer-Encoding: chunked", method="POST"), 400),
+        (get("/", "Content-Length: 1", "Content-Length: 2", method="POST"), 400),
+        (get("/", "Content-Length: -1", method="POST"), 400),
+        (get("/", "Content-Length: 1x", method="POST"), 400),
+        (get("/", "Bad Name: 1"), 400),
+        (get("/", "No-Colon"), 400),
+        (get("/", "Transfer-Encoding: chunked", method="POST") + b"xyz\r\n", 400),
+        (get("/", *[f"X-{i}: 1" for i in range(30)]), 431),
+        (get("/", "X: " + "x" * 3000), 431),
+        (get("/" + "x" * 3000), 414),
+        (get("nowhere"), 400),
+        (get("ftp://elsewhere/"), 400),
+    ],
+    ids=[
+        "nonsense", "version 9.9", "no host", "two hosts", "length and chunked", "two lengths",
+        "negative length", "length 1x", "space in name", "no colon", "bad chunk",
+        "too many headers", "header too long", "target too long", "target not a path",
+        "target of another scheme",
+    ],
+)  # fmt: skip
+async def test_bad_request(
+    serve: Serve, bytewise: bool, sent: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        serve(mirror, limit_header_count=20, limit_header_size=2000) as server,
+        connect(server) as client,
+    ):
+        await client.send(sent, bytewise)
+        assert (await client.response()).status == status
+        assert await client.eof() == b""
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_what_came_before_a_bad_request_is_answered_and_is_the_last(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        await client.send(get("/a") + get("/b") + b"nonsense\r\n\r\n")
+        assert (await client.response()).body == b"GET /a "
+        response = await client.response()
+        assert response.body == b"GET /b "
+        assert response.headers["connection"] == "close"
+        assert await client.eof() == b""
+
+
+async def test_limit_concurrency_refuses_requests_and_upgrades(serve: Serve) -> None:
+    async with serve(echo, limit_concurrency=1) as server, connect(server) as first:
+        await first.send(request())
+        assert (await first.response()).status == 101
+        for sent in (request(), get()):
+            async with connect(server) as second:
+                await second.send(sent)
+                assert (await second.response()).status == 503
+        await first.send(text("still served"))
+        assert await first.message() == "still served"
+
+
+async def test_slow_head_is_408_and_silence_is_closed(serve: Serve) -> None:
+    async with serve(mirror, timeout_headers=0.2) as server:
+        async with connect(server) as client:
+            assert await client.eof() == b""
+        async with connect(server) as client:
+            await client.send(b"GET / HTTP/1.1\r\nX: ")
+            assert (await client.response()).status == 408
+            assert await client.eof() == b""
+
+
+async def test_idle_connections_are_closed(serve: Serve) -> None:
+    async with serve(mirror, timeout_keep_alive=0.1) as server, connect(server) as client:
+        await client.send(get())
+        assert (await client.response()).status == 200
+        assert await client.eof() == b""
+
+
+async def test_upgrade_to_something_else_is_served_as_http(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        await client.send(get("/x", "Upgrade: h2c", "Connection: Upgrade"))
+        assert (await client.response()).body == b"GET /x "
+        assert await client.eof() == b""
+
+
+async def test_ws_none_serves_an_upgrade_as_http(serve: Serve) -> None:
+    async with serve(mirror, ws="none") as server, connect(server) as client:
+        await client.send(request("/x"))
+        assert (await client.response()).body == b"GET /x "
+
+
+async def test_a_request_pipelined_before_the_upgrade_is_answered_first(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (echo if scope["type"] == "websocket" else mirror)(scope, receive, send)
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get("/first") + request() + text("early"))
+        assert (await client.response()).body == b"GET /first "
+        assert (await client.response()).status == 101
+        assert await client.message() == "early"
+
+
+async def test_limit_max_requests_ends_the_server(serve: Serve) -> None:
+    async with serve(mirror, limit_max_requests=2) as server:
+        for _ in range(2):
+            async with connect(server) as client:
+                await client.send(get())
+                assert (await client.response()).status == 200
+        await asyncio.wait_for(server.server.stopped(), 5)
+
+
+async def test_shutdown_finishes_what_is_under_way(serve: Serve) -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        started.set()
+        await go_on.wait()
+        await mirror(scope, receive, send)
+
+    async with serve(app) as server, connect(server) as client, connect(server) as idle:
+        await client.send(get())
+        await started.wait()
+        ending = asyncio.create_task(server.server.finish())
+        assert await idle.eof() == b""
+        go_on.set()
+        response = await client.response()
+        assert (response.status, response.headers["connection"]) == (200, "close")
+        assert await ending == 0
