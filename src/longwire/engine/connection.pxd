@@ -28,6 +28,7 @@ cdef class Connection:
     cdef bytearray _message
     cdef Py_ssize_t _checked
     cdef Py_ssize_t _fragments
+    cdef long long _wire_size
     cdef bytearray _out
     cdef list _pongs
     cdef bytes _farewell
@@ -39,7 +40,7 @@ cdef class Connection:
     cdef _parse(self, bytes data, list events)
     @cython.locals(opcode=int)
     cdef _check_first(self, int first)
-    @cython.locals(opcode=int, message=bytearray)
+    @cython.locals(opcode=int, limit=cython.longlong)
     cdef _start_frame(self, int first, long long length, unsigned int key)
     @cython.locals(size=Py_ssize_t)
     cdef Py_ssize_t _read_payload(self, bytes data, Py_ssize_t position, list events) except -1

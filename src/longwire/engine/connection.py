@@ -45,7 +45,7 @@ from longwire.engine.frames import (
     TEXT,
     FrameHeader,
 )
-from longwire.engine.limits import Limits, max_fragments
+from longwire.engine.limits import Limits, max_deflated, max_fragments
 from longwire.engine.masking import append_unmasked, mask, unmask_text
 from longwire.engine.utf8 import checked_until
 from longwire.errors import LocalProtocolError, RemoteProtocolError
@@ -100,6 +100,7 @@ class Connection:
         "_pongs",
         "_rest",
         "_state",
+        "_wire_size",
     )
 
     def __init__(
@@ -130,6 +131,7 @@ class Connection:
         self._message: bytearray | None = None
         self._checked = 0  # bytes of text already found to be UTF-8
         self._fragments = 0
+        self._wire_size = 0  # bytes of payload in the frames so far, as they were sent
         # Sending
         self._out: bytearray | None = None
         self._pongs: list[bytes] | None = None
@@ -199,23 +201,22 @@ class Connection:
                 if self._state is CLOSED or self._farewell is not None:
                     return
                 continue
-            if self._max_size and length > self._max_size:
-                raise _too_big(self._max_size)
-            if end - start >= length and self._opcode == NO_MESSAGE and not first & RSV1:
-                if first & FIN:
-                    # The common case by far: a whole message in one frame in one read.
-                    position = start + length
-                    if self._state is OPEN:
-                        if first & OPCODE == TEXT:
-                            try:
-                                events.append(unmask_text(data, start, position, header.key))
-                            except UnicodeDecodeError as error:
-                                raise _not_utf8(error) from None
-                        else:
-                            events.append(mask(data, start, position, header.key))
-                    continue
-            self._start_frame(first, length, header.key)
             position = start
+            if self._opcode == NO_MESSAGE and first & (FIN | RSV1) == FIN and end - start >= length:
+                # The common case by far: a whole message in one frame in one read.
+                if self._max_size and length > self._max_size:
+                    raise _too_big(self._max_size)
+                position += length
+                if self._state is OPEN:
+                    if first & OPCODE == TEXT:
+                        try:
+                            events.append(unmask_text(data, start, position, header.key))
+                        except UnicodeDecodeError as error:
+                            raise _not_utf8(error) from None
+                    else:
+                        events.append(mask(data, start, position, header.key))
+                continue
+            self._start_frame(first, length, header.key)
             if length == 0:
                 self._end_frame(events)
 
@@ -230,7 +231,7 @@ class Connection:
         if opcode == CONTINUATION:
             if self._opcode == NO_MESSAGE:
                 raise RemoteProtocolError(PROTOCOL_ERROR, "continuation of no message")
-        elif opcode == TEXT or opcode == BINARY:
+        elif opcode in (TEXT, BINARY):
             if self._opcode != NO_MESSAGE:
                 raise RemoteProtocolError(PROTOCOL_ERROR, "new message inside another")
         elif not CLOSE <= opcode <= PONG:
@@ -245,15 +246,17 @@ class Connection:
             self._message = bytearray()
             self._checked = 0
             self._fragments = 0
-        message = self._message
-        assert message is not None
+            self._wire_size = 0
         self._fragments += 1
-        if self._fragments > max_fragments(len(message)):
+        if self._fragments > max_fragments(self._wire_size):
             raise RemoteProtocolError(
-                MESSAGE_TOO_BIG, f"message in {self._fragments} fragments of {len(message)} bytes"
+                MESSAGE_TOO_BIG, f"{self._fragments} fragments with {self._wire_size} bytes"
             )
-        if self._max_size and not self._is_compressed and len(message) + length > self._max_size:
-            raise _too_big(self._max_size)
+        if self._max_size:
+            limit = max_deflated(self._max_size) if self._is_compressed else self._max_size
+            if length > limit - self._wire_size:
+                raise _too_big(self._max_size)
+        self._wire_size += length
         self._left = length
         self._key = key
         self._offset = 0
@@ -349,12 +352,13 @@ class Connection:
         """Queue a message: text for a str, binary for bytes.
 
         `compress=False` sends it as it is even where deflate was agreed upon. Raises
-        LocalProtocolError once the connection is not open, TypeError for other types.
+        LocalProtocolError once the connection is not open, TypeError for other types,
+        UnicodeEncodeError (a ValueError) for lone surrogates.
         """
         if self._state is not OPEN:
-            raise LocalProtocolError(f"a message cannot be sent: the connection is {self._state}")
+            raise LocalProtocolError(f"cannot send a message: connection is {self._state.value}")
         if isinstance(data, str):
-            if self._deflate is None and not self._is_client:
+            if self._deflate is None and not self._is_client and type(data) is str:
                 write_text_frame(self._buffer(), FIN | TEXT, data)
                 return
             first = FIN | TEXT
@@ -418,12 +422,15 @@ class Connection:
 
     def _write_control(self, opcode: int, payload: bytes) -> None:
         if self._state is not OPEN:
-            raise LocalProtocolError(f"a frame cannot be sent: the connection is {self._state}")
+            raise LocalProtocolError(f"cannot send a frame: connection is {self._state.value}")
+        if not isinstance(payload, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a control frame carries bytes; got {type(payload).__name__}")
+        payload = bytes(payload)
         if len(payload) > MAX_CONTROL_PAYLOAD:
             raise LocalProtocolError(
                 f"a control frame carries at most {MAX_CONTROL_PAYLOAD} bytes; got {len(payload)}"
             )
-        self._write_frame(FIN | opcode, bytes(payload))
+        self._write_frame(FIN | opcode, payload)
 
     def _write_frame(self, first: int, payload: bytes) -> None:
         if self._masking_key is None:

@@ -26,7 +26,7 @@ MIN_WINDOW_BITS = 9
 """zlib refuses raw streams with windows of 8 bits, which RFC 7692 allows: they are declined."""
 
 INFLATE_STEP = 64 * 1024
-"""Bytes inflated at a time, so that what a limit cuts off was never more than that."""
+"""Bytes inflated at a time, or as many as came in, if these are more."""
 
 SERVER_NO_CONTEXT = "server_no_context_takeover"
 CLIENT_NO_CONTEXT = "client_no_context_takeover"
@@ -128,16 +128,15 @@ class Deflate:
             self._decompressor = zlib.decompressobj(-self._inflate_bits)
         decompressor = self._decompressor
         data = chunk
+        # Not less than there is to read: each step copies what it leaves of the input.
+        full_step = max(INFLATE_STEP, len(chunk))
         is_more = True
         while is_more:
-            room = limit - len(message) + 1 if limit else INFLATE_STEP
-            step = min(room, INFLATE_STEP)
+            step = min(limit - len(message) + 1, full_step) if limit else full_step
             try:
                 inflated = decompressor.decompress(data, step)
             except zlib.error as error:
-                raise RemoteProtocolError(
-                    PROTOCOL_ERROR, f"compressed message: {error}"
-                ) from None
+                raise RemoteProtocolError(PROTOCOL_ERROR, f"compressed message: {error}") from None
             message += inflated
             if limit and len(message) > limit:
                 raise RemoteProtocolError(
@@ -145,9 +144,10 @@ class Deflate:
                 )
             data = decompressor.unconsumed_tail
             is_more = bool(data) or len(inflated) == step
-        if decompressor.eof and decompressor.unused_data.strip(b"\x00"):
-            # One final block may end a message (section 7.2.3.4). More behind it is legal deflate
-            # nobody sends, and a way to make each byte cost a new stream.
+        if decompressor.eof and decompressor.unused_data not in (b"", b"\x00"):
+            # A final block may end a message, with the 0x00 of an empty block behind it (section
+            # 7.2.3.4). More is legal deflate nobody sends, and a way to make each byte cost a new
+            # stream, or be kept by zlib beyond all limits.
             raise RemoteProtocolError(PROTOCOL_ERROR, "compressed data behind its final block")
 
     def end_inflating(self, message: bytearray, limit: int) -> None:
@@ -200,10 +200,14 @@ def accept(answer: str, settings: DeflateSettings) -> Deflate | None:
         or (settings.server_no_context_takeover and not agreed.server_no_context_takeover)
     ):
         raise HandshakeError(400, f"the server's answer is not what was offered: {answer}")
-    client_bits = agreed.client_max_window_bits or settings.client_max_window_bits
+    client_bits = settings.client_max_window_bits
+    if agreed.client_max_window_bits:
+        client_bits = min(client_bits, agreed.client_max_window_bits)
+    if client_bits < MIN_WINDOW_BITS:
+        raise HandshakeError(400, f"the server wants a window that zlib has not: {answer}")
     return Deflate(
         settings,
-        compress_bits=min(client_bits, settings.client_max_window_bits),
+        compress_bits=client_bits,
         inflate_bits=agreed.server_max_window_bits or MAX_WINDOW_BITS,
         is_compressor_fresh=agreed.client_no_context_takeover
         or settings.client_no_context_takeover,

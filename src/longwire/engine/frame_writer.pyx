@@ -48,7 +48,10 @@ cpdef write_frame(bytearray out, int first, bytes payload):
 
 cpdef write_masked_frame(bytearray out, int first, bytes payload, uint32_t key):
     cdef Py_ssize_t length = PyBytes_GET_SIZE(payload)
-    memcpy(grow(out, first, 0x80, length, 4), &key, 4)  # little-endian, as the key was read
+    cdef uint8_t* target = grow(out, first, 0x80, length, 4)
+    cdef int i
+    for i in range(4):
+        target[i] = <uint8_t>(key >> (8 * i))  # little-endian, as masking.py reads it
     append_unmasked(out, payload, 0, length, key, 0)
 
 

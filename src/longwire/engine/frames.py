@@ -1,8 +1,8 @@
 """The frame on the wire (RFC 6455 section 5.2), and how its header is read.
 
-    byte 0   FIN RSV1 RSV2 RSV3 opcode(4)
-    byte 1   MASK length(7): below 126, or 126 + 2 bytes, or 127 + 8 bytes, always the shortest
-    then     the masking key, 4 bytes, if MASK; then the payload
+byte 0   FIN RSV1 RSV2 RSV3 opcode(4)
+byte 1   MASK length(7): below 126, or 126 + 2 bytes, or 127 + 8 bytes, always the shortest
+then     the masking key, 4 bytes, if MASK; then the payload
 """
 
 from __future__ import annotations
@@ -76,10 +76,7 @@ class FrameHeader:
                 return 0
             start = position + size
             self.key = (
-                data[start]
-                | data[start + 1] << 8
-                | data[start + 2] << 16
-                | data[start + 3] << 24
+                data[start] | data[start + 1] << 8 | data[start + 2] << 16 | data[start + 3] << 24
             )
             self.is_masked = True
             size += 4

@@ -19,6 +19,7 @@ Header = tuple[bytes, bytes]
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION = b"13"
 KEY_BYTES = 16
+KEY_CHARACTERS = 24  # of base64
 
 OURS = frozenset((b"connection", b"upgrade", b"content-length", b"transfer-encoding"))
 """Response headers that are the handshake's own business, beside sec-websocket-*."""
@@ -102,7 +103,7 @@ def _tokens(values: list[bytes]) -> set[bytes]:
 
 def _is_key(key: bytes) -> bool:
     try:
-        return len(base64.b64decode(key, validate=True)) == KEY_BYTES
+        return len(key) == KEY_CHARACTERS and len(base64.b64decode(key, validate=True)) == KEY_BYTES
     except (binascii.Error, ValueError):
         return False
 
@@ -155,7 +156,7 @@ def upgrade_response(
 def check_header(name: bytes, value: bytes) -> None:
     """Raise LocalProtocolError unless the header can stand in a response."""
     if not isinstance(name, bytes) or not isinstance(value, bytes):
-        raise LocalProtocolError(f"a header is a pair of bytes; got {name!r}: {type(value).__name__}")
+        raise LocalProtocolError(f"a header is a pair of bytes; got {name!r}: {value!r}")
     if not is_token(name.decode("latin-1")):
         raise LocalProtocolError(f"a header's name is a token; got {name!r}")
     if not is_field_value(value):
@@ -171,7 +172,15 @@ def upgrade_request(
     extensions: str | None = None,
     headers: Iterable[Header] = (),
 ) -> bytes:
-    """Return a client's whole request; `key` is 16 fresh random bytes in base64."""
+    """Return a client's whole request; `key` is 16 fresh random bytes in base64.
+
+    Raises LocalProtocolError for anything that would break the request's lines.
+    """
+    for what, text in (("host", host), ("target", target)):
+        if not text.isascii() or not text.isprintable() or " " in text or not text:
+            raise LocalProtocolError(f"a {what} is visible ASCII without spaces; got {text!r}")
+    if not all(map(is_token, subprotocols)):
+        raise LocalProtocolError(f"a subprotocol is a token; got {list(subprotocols)!r}")
     lines = [
         f"GET {target} HTTP/1.1\r\nHost: {host}\r\n".encode("ascii"),
         b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",

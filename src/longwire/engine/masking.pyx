@@ -19,11 +19,9 @@ cdef uint64_t xor(
     """Write source XOR key to target; return the OR of all bytes, to be tested for HIGH_BITS."""
     cdef uint64_t pattern, word, seen = 0
     cdef uint8_t turned[8]
-    cdef uint8_t four[4]
     cdef Py_ssize_t i = 0
-    memcpy(four, &key, 4)  # little-endian, as masking.py reads it
     for i in range(8):
-        turned[i] = four[(i + offset) & 3]
+        turned[i] = <uint8_t>(key >> (8 * ((i + offset) & 3)))  # little-endian, on any machine
     memcpy(&pattern, turned, 8)
     i = 0
     while i + 8 <= size:

@@ -8,12 +8,14 @@ from libc.string cimport memcpy
 
 cdef uint64_t HIGH_BITS = 0x8080808080808080ULL
 cdef object decode = codecs.utf_8_decode
+WINDOW = 64 * 1024
 
 
 cpdef Py_ssize_t checked_until(bytearray buffer, Py_ssize_t start) except -1:
     cdef Py_ssize_t end = PyByteArray_GET_SIZE(buffer)
     cdef const char* characters = PyByteArray_AS_STRING(buffer)
     cdef uint64_t word
+    cdef Py_ssize_t size = 1
     if not 0 <= start <= end:
         raise IndexError("start lies outside of the buffer")
     while start + 8 <= end:
@@ -24,4 +26,7 @@ cpdef Py_ssize_t checked_until(bytearray buffer, Py_ssize_t start) except -1:
     if start == end:
         return end
     with memoryview(buffer) as view:
-        return start + <Py_ssize_t>decode(view[start:], "strict", False)[1]
+        while size:
+            size = decode(view[start : start + WINDOW], "strict", False)[1]
+            start += size
+    return start
