@@ -204,11 +204,17 @@ async def connect(server: Any, *, receive_buffer: int = 0) -> AsyncIterator[Wire
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    await asyncio.get_running_loop().sock_connect(sock, (server.host, server.port))
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (server.host, server.port))
+    except OSError:
+        sock.close()
+        raise
     reader, writer = await asyncio.open_connection(sock=sock, limit=4096 if receive_buffer else 2**16)
     try:
         yield Wire(reader, writer)
     finally:
+        if writer.transport.get_write_buffer_size():
+            writer.transport.abort()  # nobody reads it any more
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()

@@ -190,9 +190,9 @@ def offer(settings: DeflateSettings) -> str:
 def accept(answer: str, settings: DeflateSettings) -> Deflate | None:
     """Take a server's answer to offer(); HandshakeError if it is none that we can live with."""
     extensions = _parse(answer)
-    if not extensions:
+    if not extensions and not answer.strip():
         return None
-    if len(extensions) > 1 or extensions[0].name != NAME:
+    if len(extensions) != 1 or extensions[0].name != NAME:
         raise HandshakeError(400, f"the server chose extensions nobody offered: {answer}")
     agreed = _read_parameters(extensions[0], is_offer=False)
     if agreed is None or (

@@ -1,0 +1,317 @@
+"""`longwire serve` as a person runs it: a subprocess, its lines, its exit status."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+from websockets.sync.client import connect, unix_connect
+
+from tests import pure
+from tests.process import ROOT, running
+
+APP = '''
+import os
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+    elif scope["type"] == "http":
+        body = os.environ.get("GREETING", "hello").encode()
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": body})
+    else:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] == "websocket.receive":
+            await send({**event, "type": "websocket.send"})
+
+def make():
+    return app
+
+def broken_factory():
+    raise ValueError("no such thing")
+
+def asgi2(scope):
+    return None
+
+async def failing(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+class Nested:
+    inner = staticmethod(app)
+
+text = "not callable"
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "myapp.py").write_text(APP)
+    (tmp_path / "raises.py").write_text("x = 1\n1 / 0\n")
+    (tmp_path / "imports.py").write_text("import there_is_no_such_module\n")
+    (tmp_path / "syntax.py").write_text("def f(:\n")
+    return tmp_path
+
+
+def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run a command that ends by itself; return its status and what it printed on stderr."""
+    import os
+
+    done = subprocess.run(
+        pure.python("longwire", *arguments),
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_says_where_and_ends_cleanly(folder: Path, number: int) -> None:
+    with running("myapp:app", "--port=0", cwd=folder) as process:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", process.url)
+        assert httpx.get(process.url).text == "hello"
+        process.signal(number)
+        assert process.exit_status() == 0
+    assert not [line for line in process.lines if "Traceback" in line or "ERROR" in line]
+
+
+def test_each_socket_logs_a_line_when_it_opens_and_one_when_it_closes(folder: Path) -> None:
+    with running("myapp:app", "--port=0", cwd=folder) as process:
+        with connect(process.url.replace("http", "ws") + "/chat?token=secret") as client:
+            client.send("hello")
+            client.recv()
+            client.close(3001, "bye")
+        opened = process.wait_for(r'"WebSocket /chat" opened')
+        closed = process.wait_for(
+            r'"WebSocket /chat" closed 3001 by the client \(\'bye\'\) after \d+\.\d s, '
+            r"received 1 message \d+ B, sent 1 message \d+ B"
+        )
+        assert opened
+        assert closed
+    assert "secret" not in "\n".join(process.lines)
+
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        ("myapp", "module:attribute"),
+        ("nowhere:app", "no module 'nowhere'"),
+        ("myapp:nothing", "no attribute 'nothing'"),
+        ("myapp:text", "not an application"),
+        ("myapp:asgi2", "ASGI 3"),
+        ("raises:app", "ZeroDivisionError: division by zero"),
+        ("imports:app", "there_is_no_such_module"),
+        ("syntax:app", "SyntaxError"),
+    ],
+)
+def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: str) -> None:
+    status, stderr = run("serve", app, "--port=0", cwd=folder)
+    assert status == 1
+    assert said in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port=70000"], "--port is from 0 to 65535; got 70000"),
+        (["--port=x"], "'x' is not a valid integer"),
+        (["--ws=carrier-pigeon"], "--ws is one of auto, native, none"),
+        (["--ws=wsproto"], "comes in a later release"),
+        (["--loop=trio"], "--loop is one of"),
+        (["--ws-max-queue=0"], "--ws-max-queue is at least 1"),
+        (["--ws-deflate-window-bits=8"], "--ws-deflate-window-bits is from 9 to 15"),
+        (["--header=nonsense"], "not name:value"),
+        (["--header=a b:c"], "a header's name is a token"),
+        (["--ssl-certfile=nothing.pem"], "nothing.pem"),
+        (["--ssl-keyfile=key.pem"], "--ssl-keyfile needs --ssl-certfile"),
+        (["--env-file=nothing.env"], "nothing.env"),
+        (["--log-config=nothing.json"], "nothing.json"),
+        (["--no-such-option"], "--no-such-option"),
+        (["--uds=x.sock", "--fd=3"], "exclude each other"),
+    ],
+)
+def test_a_bad_option_is_one_clear_line(folder: Path, arguments: list[str], said: str) -> None:
+    status, stderr = run("serve", "myapp:app", *arguments, cwd=folder)
+    assert status == 2
+    assert said in stderr
+    assert "Traceback" not in stderr
+    assert len([line for line in stderr.splitlines() if said in line]) == 1
+
+
+def test_a_port_in_use_is_one_line(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        status, stderr = run("serve", "myapp:app", f"--port={port}", cwd=folder)
+    assert status == 1
+    assert stderr == (
+        f"longwire: port {port} on 127.0.0.1 is in use: choose another with --port\n"
+    )
+
+
+def test_a_failing_start_up_is_status_3(folder: Path) -> None:
+    status, stderr = run("serve", "myapp:failing", "--port=0", cwd=folder)
+    assert status == 3
+    assert stderr == "longwire: no database\n"
+
+
+def test_options_from_the_environment(folder: Path) -> None:
+    environment = {"LONGWIRE_PORT": "0", "LONGWIRE_HEADER": "x-from:env", "LONGWIRE_ACCESS_LOG": "0"}
+    with running("myapp:app", cwd=folder, environment=environment) as process:
+        assert httpx.get(process.url).headers["x-from"] == "env"
+        process.signal(signal.SIGTERM)
+        process.exit_status()
+    assert not [line for line in process.lines if '"GET' in line]
+    status, stderr = run("serve", "myapp:app", cwd=folder, environment={"LONGWIRE_PORT": "-1"})
+    assert (status, "--port" in stderr) == (2, True)
+
+
+def test_factory_app_dir_and_env_file(folder: Path) -> None:
+    (folder / "app.env").write_text("GREETING=from the file\n")
+    arguments = ("--factory", "--app-dir", str(folder), "--env-file", str(folder / "app.env"))
+    with running("myapp:make", "--port=0", *arguments) as process:
+        assert httpx.get(process.url).text == "from the file"
+    status, stderr = run("serve", "myapp:broken_factory", "--factory", cwd=folder)
+    assert (status, "ValueError: no such thing" in stderr) == (1, True)
+
+
+def test_nested_attribute(folder: Path) -> None:
+    with running("myapp:Nested.inner", "--port=0", cwd=folder) as process:
+        assert httpx.get(process.url).text == "hello"
+
+
+def test_unix_socket(folder: Path) -> None:
+    path = folder / "app.sock"
+    with running("myapp:app", f"--uds={path}", cwd=folder) as process:
+        assert process.url == f"unix:{path}"
+        with unix_connect(str(path)) as client:
+            client.send("hello")
+            assert client.recv() == "hello"
+        status, stderr = run("serve", "myapp:app", f"--uds={path}", cwd=folder)
+        assert (status, "in use" in stderr) == (1, True)
+        process.signal(signal.SIGKILL)
+        process.exit_status()
+    assert path.exists()  # it could not remove it
+    with running("myapp:app", f"--uds={path}", cwd=folder) as process:
+        assert process.url == f"unix:{path}"
+        process.signal(signal.SIGTERM)
+        process.exit_status()
+    assert not path.exists()
+
+
+def test_inherited_socket(folder: Path) -> None:
+    status, stderr = run("serve", "myapp:app", "--fd=99", cwd=folder)
+    assert (status, "--fd 99 is not a socket" in stderr) == (1, True)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        command = pure.python("longwire", "serve", "myapp:app", f"--fd={listener.fileno()}")
+        import os
+
+        child = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            pass_fds=[listener.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert child.stderr is not None
+            assert "Longwire" in child.stderr.readline()
+            port = listener.getsockname()[1]
+            assert httpx.get(f"http://127.0.0.1:{port}").text == "hello"
+        finally:
+            child.terminate()
+            child.wait(10)
+            assert child.stderr is not None
+            child.stderr.close()
+
+
+def test_tls(folder: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with running(
+        "myapp:app", "--port=0", f"--ssl-certfile={folder}/server.pem", cwd=folder
+    ) as process:
+        assert process.url.startswith("https://127.0.0.1:")
+        assert httpx.get(process.url, verify=context).text == "hello"
+        with connect(process.url.replace("https", "wss"), ssl=context) as client:
+            for message in ("hello", "x" * 1_000_000):
+                client.send(message)
+                assert client.recv() == message
+            client.close(4000)
+        process.wait_for("closed 4000 by the client")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_loops(folder: Path, loop: str) -> None:
+    with running("myapp:app", "--port=0", f"--loop={loop}", cwd=folder) as process:
+        process.wait_for(rf"\((compiled|interpreted), {loop}\)")
+        with connect(process.url.replace("http", "ws")) as client:
+            client.send("hello")
+            assert client.recv() == "hello"
+
+
+def test_open_sockets_are_told_1012_on_sigterm(folder: Path) -> None:
+    from websockets.exceptions import ConnectionClosed
+
+    with running("myapp:app", "--port=0", cwd=folder) as process:
+        with connect(process.url.replace("http", "ws")) as client:
+            process.signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed):
+                client.recv()
+            assert client.protocol.close_code == 1012
+        assert process.exit_status() == 0
+
+
+def test_help_and_version(folder: Path) -> None:
+    import longwire
+
+    for arguments, said in ((["--version"], longwire.__version__), (["serve", "-h"], "WebSocket:")):
+        done = subprocess.run(
+            pure.python("longwire", *arguments), capture_output=True, text=True, check=True
+        )
+        assert said in done.stdout
+
+
+def test_run_from_python(folder: Path) -> None:
+    (folder / "main.py").write_text(
+        "import longwire, myapp\n"
+        "if __name__ == '__main__':\n"
+        "    raise SystemExit(longwire.run(myapp.app, port=0))\n"
+    )
+    import sys
+
+    child = subprocess.Popen(
+        [sys.executable, "main.py"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stderr is not None
+        url = re.search(r"http://\S+\d", child.stderr.readline())
+        assert url is not None
+        assert httpx.get(url[0]).text == "hello"
+    finally:
+        child.terminate()
+        assert child.wait(10) == 0
+        assert child.stderr is not None
+        child.stderr.close()

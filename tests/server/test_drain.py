@@ -1,0 +1,135 @@
+"""Going away: the notice, 1012 in batches, the handshakes, the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from longwire.asgi import Receive, Scope, Send
+from tests.applications import Recorder, echo
+from tests.conftest import Serve
+from tests.wire import Ended, close, connect, request, websocket
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_sockets_are_closed_with_1012_after_a_close_handshake(serve: Serve) -> None:
+    app = Recorder()
+    async with serve(app) as server, websocket(server) as client:
+        ending = asyncio.create_task(server.server.finish())
+        assert (await client.close_frame()).code == 1012
+        await client.send(close(1012))
+        assert await client.eof() == b""
+        assert await app.disconnect() == (1012, "")
+        assert await ending == 0
+
+
+async def test_the_drain_code_is_an_option(serve: Serve) -> None:
+    async with serve(echo, ws_drain_code=1001) as server, websocket(server) as client:
+        ending = asyncio.create_task(server.server.finish())
+        assert (await client.close_frame()).code == 1001
+        await client.send(close(1001))
+        await ending
+
+
+async def test_applications_are_told_while_their_sockets_are_open(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        notice = scope["extensions"]["longwire.drain"]["notice"]
+        await receive()
+        await send({"type": "websocket.accept"})
+        assert not notice.is_set()
+        await notice.wait()
+        await send({"type": "websocket.send", "text": "goodbye"})
+        await receive()
+
+    async with serve(app) as server, websocket(server) as client:
+        ending = asyncio.create_task(server.server.finish())
+        assert await client.message() == "goodbye"
+        assert (await client.close_frame()).code == 1012
+        await client.send(close(1012))
+        await ending
+
+
+async def test_nothing_new_is_accepted(serve: Serve) -> None:
+    async with serve(echo) as server, websocket(server) as client:
+        ending = asyncio.create_task(server.server.finish())
+        await client.close_frame()
+        with pytest.raises(ConnectionRefusedError):
+            async with connect(server):
+                pass
+        await client.send(close(1012))
+        await ending
+
+
+async def test_a_handshake_that_waits_is_refused(serve: Serve) -> None:
+    async def act(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await receive()
+
+    app = Recorder(act)
+    async with serve(app) as server, connect(server) as client:
+        await client.send(request())
+        while not app.heard:
+            await asyncio.sleep(0)
+        ending = asyncio.create_task(server.server.finish())
+        assert (await client.response()).status == 503
+        assert (await app.disconnect())[0] == 1006
+        await ending
+
+
+async def test_what_does_not_end_is_cut_at_the_deadline(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    cancelled = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with serve(app, timeout_graceful_shutdown=0.3) as server, websocket(server) as client:
+        began = time.monotonic()
+        ending = asyncio.create_task(server.server.finish())
+        assert await client.ended() == Ended(1012, "server going away")
+        await ending
+        assert 0.25 < time.monotonic() - began < 2
+        assert cancelled.is_set()
+    assert "did not end in time" in caplog.text
+
+
+async def test_a_second_signal_does_not_wait(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.Event().wait()
+
+    async with serve(app, timeout_graceful_shutdown=60.0) as server, websocket(server) as client:
+        ending = asyncio.create_task(server.server.finish())
+        server.server.stop()
+        await client.close_frame()
+        server.server.stop()
+        await asyncio.wait_for(ending, 5)
+
+
+async def test_many_sockets_leave_in_batches(serve: Serve) -> None:
+    """500 sockets in batches of 100, 50 ms apart on average: not all at the same moment."""
+    async with serve(echo, timeout_graceful_shutdown=10.0) as server:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(websocket(server)) for _ in range(500)]
+            ending = asyncio.create_task(server.server.finish())
+            times: list[float] = []
+
+            async def leave(client: object) -> None:
+                assert (await client.close_frame()).code == 1012  # type: ignore[attr-defined]
+                times.append(time.monotonic())
+                await client.send(close(1012))  # type: ignore[attr-defined]
+
+            await asyncio.gather(*map(leave, clients))
+            await ending
+    assert max(times) - min(times) > 0.08

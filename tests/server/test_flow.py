@@ -1,0 +1,179 @@
+"""Memory stays bounded in every direction, and one bad peer does not disturb another."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longwire.asgi import Receive, Scope, Send
+from tests.applications import Recorder, echo
+from tests.conftest import Serve
+from tests.wire import BINARY, CONT, PING, PONG, TEXT, close, connect, frame, request, text, websocket
+
+pytestmark = pytest.mark.anyio
+
+
+def resident() -> int:
+    """Return this process's memory, in bytes; client and server are both in it."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def stable(figure: Callable[[], Any]) -> Any:
+    """Return the figure once it has stayed the same for 300 ms."""
+    last, same = figure(), 0
+    while same < 6:
+        await asyncio.sleep(0.05)
+        same = same + 1 if figure() == last else 0
+        last = figure()
+    return last
+
+
+class Deaf(Recorder):
+    """Accepts, and does not receive until told to."""
+
+    def __init__(self) -> None:
+        super().__init__(self._wait)
+        self.go_on = asyncio.Event()
+
+    async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await self.go_on.wait()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+
+@pytest.mark.parametrize(
+    ("message", "count"),
+    [(text("x" * 100), 300_000), (frame(BINARY, b"x" * 500_000), 60), (text("ab"), 4_000_000)],
+    ids=["small", "large", "tiny"],
+)
+async def test_a_flood_at_an_app_that_does_not_receive(
+    serve: Serve, message: bytes, count: int
+) -> None:
+    app = Deaf()
+    flood = message * count
+    before = resident()
+    async with serve(app) as server, websocket(server) as client:
+        client.writer.write(flood)
+        left = await stable(client.writer.transport.get_write_buffer_size)
+        assert left > len(flood) / 2  # the kernel's buffers hold 10 MB at most
+        # What the client still holds is its own; the server has a few messages and one read.
+        assert resident() - before - left < 12_000_000
+        app.go_on.set()
+        client.writer.write(close(1000))
+        assert await app.disconnect() == (1000, "")
+        assert len(app.messages) == count
+
+
+async def test_send_waits_for_a_reader_that_stops(serve: Serve) -> None:
+    sent = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal sent
+        await receive()
+        await send({"type": "websocket.accept"})
+        while sent < 1000:
+            await send({"type": "websocket.send", "bytes": b"x" * 100_000})
+            sent += 1
+
+    async with serve(app, ws_ping_interval=0) as server:
+        async with websocket(server, receive_buffer=4096) as client:
+            stalled = await stable(lambda: sent)
+            # ws_send_buffer, FLUSH_BYTES, the kernel's buffer (4 MiB at most by default).
+            assert stalled * 100_000 < 1_048_576 + 200_000 + 6_500_000
+            for _ in range(1000):
+                assert len(await client.message()) == 100_000
+
+
+async def test_a_send_that_is_cancelled_while_it_waits_is_not_sent(serve: Serve) -> None:
+    timed_out = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        number = 0
+        while True:
+            try:
+                message = {"type": "websocket.send", "text": f"{number} " + "x" * 100_000}
+                await asyncio.wait_for(send(message), 0.3)
+            except TimeoutError:
+                timed_out.set()
+                break
+            number += 1
+        await send({"type": "websocket.close", "code": 4000, "reason": f"{number}"})
+
+    async with serve(app) as server, websocket(server, receive_buffer=4096) as client:
+        await asyncio.wait_for(timed_out.wait(), 10)
+        received = 0
+        while (message := await client.frame()).opcode == TEXT:
+            assert message.payload.startswith(f"{received} ".encode())
+            received += 1
+        assert message.payload[2:].decode() == str(received)
+
+
+async def test_pings_whose_pongs_are_not_read(serve: Serve) -> None:
+    before = resident()
+    async with serve(echo, ws_ping_interval=0) as server:
+        async with websocket(server, receive_buffer=4096) as client:
+            burst = frame(PING, b"x" * 125) * 1000
+            for _ in range(300):  # 39 MB of pings
+                client.writer.write(burst)
+                await asyncio.wait_for(client.writer.drain(), 10)
+            assert resident() - before < 12_000_000
+            assert (await client.frame()).opcode == PONG
+
+
+async def test_a_million_empty_fragments_end_soon_and_stall_nobody(serve: Serve) -> None:
+    async with serve(echo) as server, websocket(server) as good, websocket(server) as bad:
+        bad.writer.write(frame(TEXT, b"", fin=False) + frame(CONT, b"", fin=False) * 1_300_000)
+        ending = asyncio.create_task(bad.close_frame())
+        worst = 0.0
+        while not ending.done():
+            began = time.monotonic()
+            await good.send(text("hello"))
+            assert await good.message() == "hello"
+            worst = max(worst, time.monotonic() - began)
+        assert (await ending).code == 1009
+        assert worst < 1
+
+
+async def test_a_deflate_bomb(serve: Serve) -> None:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -12)
+    bomb = b"".join(compressor.compress(b"\x00" * 1_000_000) for _ in range(500))
+    bomb += compressor.flush(zlib.Z_SYNC_FLUSH)
+    assert len(bomb) < 1_000_000
+    before = resident()
+    async with serve(echo, ws_max_size=1_000_000) as server, connect(server) as client:
+        await client.send(request(headers={"Sec-WebSocket-Extensions": "permessage-deflate"}))
+        await client.response()
+        await client.send(frame(TEXT, bomb[:-4], rsv=4))
+        assert (await client.close_frame()).code == 1009
+        assert resident() - before < 12_000_000
+
+
+async def test_half_open_handshakes(serve: Serve) -> None:
+    """A tenth of the ten thousand that wait for the same limit of descriptors in one process."""
+    count = 1000
+    async with serve(echo, timeout_headers=1.0) as server:
+        before = resident()
+        writers = []
+        for _ in range(count):
+            _, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nX-")
+            writers.append(writer)
+        await stable(lambda: len(server.state.connections))
+        assert resident() - before < count * 60_000  # client's side included
+        await asyncio.wait_for(server.state.idle.wait(), 10)
+        for writer in writers:
+            writer.close()
