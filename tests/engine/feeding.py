@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -28,7 +29,7 @@ both_cuts = pytest.mark.parametrize("cut", [whole, byte_by_byte], ids=["whole", 
 def cut_at(data: bytes, places: Iterable[int]) -> list[bytes]:
     """Cut at the places, taken modulo the length."""
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 cuts = st.lists(st.integers(0, 2**20), max_size=12)

@@ -18,4 +18,7 @@ def checked_until(buffer: bytearray, start: int) -> int:
     with memoryview(buffer) as view:
         while size := codecs.utf_8_decode(view[start : start + WINDOW], "strict", False)[1]:
             start += size
+    if len(buffer) - start == 2 and buffer[start] == 0xED and buffer[start + 1] >= 0xA0:
+        # The decoder waits for the third byte, but no surrogate is a character (RFC 3629 section 3)
+        raise UnicodeDecodeError("utf-8", bytes(buffer[start:]), 0, 1, "surrogate")
     return start

@@ -29,4 +29,6 @@ cpdef Py_ssize_t checked_until(bytearray buffer, Py_ssize_t start) except -1:
         while size:
             size = decode(view[start : start + WINDOW], "strict", False)[1]
             start += size
+    if end - start == 2 and buffer[start] == 0xED and buffer[start + 1] >= 0xA0:
+        raise UnicodeDecodeError("utf-8", bytes(buffer[start:]), 0, 1, "surrogate")
     return start
