@@ -272,7 +272,10 @@ def test_round_trip_both_ways_at_any_split(
             size = max(next(sizes), len(data) // 50)
             received += receiver.receive_data(data[:size])
             data = data[size:]
-        assert received == [*messages, Ping(b"p")]
+        assert [event for event in received if not isinstance(event, Pong)] == [
+            *messages,
+            Ping(b"p"),
+        ]
 
 
 @settings(max_examples=300, deadline=None)

@@ -179,13 +179,12 @@ class Connection:
                     return
             if position == end:
                 return
+            first = data[position]
+            self._check_first(first)  # as soon as it is here, so that no split matters
             size = header.read(data, position)
-            first = header.first
             if size == 0:
-                self._check_first(data[position])
                 self._rest = data[position:]
                 return
-            self._check_first(first)
             if header.is_masked == self._is_client:
                 raise RemoteProtocolError(
                     PROTOCOL_ERROR, "masked frame" if self._is_client else "unmasked frame"

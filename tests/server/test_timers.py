@@ -1,0 +1,81 @@
+"""The timer wheel: never early, at most a tick late, nothing forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from longwire.server.timers import TICK, TimerWheel
+
+pytestmark = pytest.mark.anyio
+
+
+class Entry:
+    def __init__(self, wheel: TimerWheel, act: Any = None) -> None:
+        self.deadline = 0.0
+        self.timer_slot = -1
+        self.loop = asyncio.get_running_loop()
+        self.told: list[float] = []
+        self.happened = asyncio.Event()
+        self.act = act
+
+    def on_timer(self) -> None:
+        self.told.append(self.loop.time() - self.deadline)
+        self.happened.set()
+        if self.act:
+            self.act()
+
+
+async def test_never_early_and_hardly_late() -> None:
+    wheel = TimerWheel(asyncio.get_running_loop())
+    entries = [Entry(wheel) for _ in range(40)]
+    for number, entry in enumerate(entries):
+        wheel.schedule(entry, number * 0.01)
+    await asyncio.wait_for(asyncio.gather(*(entry.happened.wait() for entry in entries)), 5)
+    assert len(wheel) == 0
+    for entry in entries:
+        (late,) = entry.told
+        assert 0 <= late < TICK * 4
+
+
+async def test_scheduling_again_moves_and_cancel_forgets() -> None:
+    wheel = TimerWheel(asyncio.get_running_loop())
+    moved, cancelled, last = Entry(wheel), Entry(wheel), Entry(wheel)
+    wheel.schedule(moved, 0.01)
+    wheel.schedule(moved, 0.3)
+    wheel.schedule(cancelled, 0.01)
+    wheel.cancel(cancelled)
+    wheel.cancel(cancelled)
+    wheel.schedule(last, 0.15)
+    await asyncio.wait_for(last.happened.wait(), 5)
+    assert (moved.told, cancelled.told) == ([], [])
+    await asyncio.wait_for(moved.happened.wait(), 5)
+    assert len(moved.told) == 1
+
+
+async def test_an_entry_may_cancel_or_move_others_of_its_slot() -> None:
+    wheel = TimerWheel(asyncio.get_running_loop())
+    others = [Entry(wheel) for _ in range(2)]
+
+    def act() -> None:
+        wheel.cancel(others[0])
+        wheel.schedule(others[1], 0.2)
+
+    # Which of a slot comes first is not said, so the one that acts is due a slot earlier.
+    first = Entry(wheel, act)
+    wheel.schedule(first, 0.01)
+    for entry in others:
+        wheel.schedule(entry, 0.01 + TICK)
+    await asyncio.wait_for(others[1].happened.wait(), 5)
+    assert others[0].told == []
+
+
+async def test_beyond_the_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longwire.server.timers.SLOTS", 4)
+    wheel = TimerWheel(asyncio.get_running_loop())
+    entry = Entry(wheel)
+    wheel.schedule(entry, TICK * 10)
+    await asyncio.wait_for(entry.happened.wait(), 5)
+    assert entry.told[0] >= 0
