@@ -30,9 +30,14 @@ def extensions() -> list:
     from Cython.Build import cythonize
 
     os.chdir(Path(__file__).parent)
-    hot = {path.with_suffix("") for kind in ("pxd", "pyx") for path in Path("src").rglob(f"*.{kind}")}
-    sources = [str(next(p for p in (m.with_suffix(".pyx"), m.with_suffix(".py")) if p.exists()))
-               for m in sorted(hot) if m.name != "__init__"]
+    hot = {
+        path.with_suffix("") for kind in ("pxd", "pyx") for path in Path("src").rglob(f"*.{kind}")
+    }
+    sources = [
+        str(next(p for p in (m.with_suffix(".pyx"), m.with_suffix(".py")) if p.exists()))
+        for m in sorted(hot)
+        if m.name != "__init__"
+    ]
     return cythonize(sources, language_level=3, compiler_directives={"annotation_typing": False})
 
 

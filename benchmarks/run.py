@@ -129,7 +129,9 @@ def add_row(table: Table, scenario: Scenario, results: dict[str, list[Result]]) 
     first = results.get(OURS) or next(iter(results.values()))
     cpu = statistics.median(r.get("server_cpu", 0) for r in first)
     client = statistics.median(r["client_cpu"] for r in first)
-    table.add_row(scenario.name, *cells, ratio, f"{scenario.floor:g}", met, f"{cpu:.2f} / {client:.2f}")
+    table.add_row(
+        scenario.name, *cells, ratio, f"{scenario.floor:g}", met, f"{cpu:.2f} / {client:.2f}"
+    )
 
 
 def machine() -> str:

@@ -31,10 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def _refuse_stale_modules() -> None:
     """An edited .py beside an older .so is not what runs: such a test run would prove nothing."""
     for compiled in SOURCE.rglob("*.so"):
-        stem = compiled.name.split(".")[0]
-        for source in compiled.parent.glob(f"{stem}.p*"):
-            if source.stat().st_mtime > compiled.stat().st_mtime:
-                raise pytest.UsageError(f"{compiled.name} is older than {source}: run `make build`")
+        module = compiled.with_name(compiled.name.split(".")[0])
+        twin = module.with_suffix(".pyx")
+        source = twin if twin.exists() else module.with_suffix(".py")
+        for path in (source, module.with_suffix(".pxd")):
+            if path.exists() and path.stat().st_mtime > compiled.stat().st_mtime:
+                raise pytest.UsageError(f"{compiled.name} is older than {path}: run `make build`")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -66,7 +68,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 @pytest.fixture
 def serve() -> Serve:
-    """Serve an application: `async with serve(app, ws_max_size=100) as server: server.url("ws")`."""
+    """Serve an application: `async with serve(app, ws_max_size=100) as server:`."""
     from longwire.server.config import Config
     from longwire.server.server import Server
 

@@ -1,7 +1,7 @@
 """Load the interpreted twins of the compiled modules, in this process and in those it starts.
 
-    pytest --pure                        the whole suite on the interpreted modules
-    python -m tests.pure longwire ...    `python -m longwire ...` on them
+pytest --pure                        the whole suite on the interpreted modules
+python -m tests.pure longwire ...    `python -m longwire ...` on them
 """
 
 from __future__ import annotations

@@ -123,8 +123,7 @@ class Wire:
         head = await self._within(self.reader.readuntil(b"\r\n\r\n"))
         lines = head.decode("latin-1").split("\r\n")[:-2]
         headers = {
-            name.lower(): value
-            for name, _, value in (line.partition(": ") for line in lines[1:])
+            name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])
         }
         status = int(lines[0].split(" ")[1])
         body = b""
@@ -178,7 +177,8 @@ class Wire:
 
     async def eof(self) -> bytes:
         """Read to the end of the connection; return everything."""
-        return await self._within(self.reader.read(-1))
+        data: bytes = await self._within(self.reader.read(-1))
+        return data
 
     def reset(self) -> None:
         """Lose the connection: TCP reset, no close frame."""
@@ -209,7 +209,9 @@ async def connect(server: Any, *, receive_buffer: int = 0) -> AsyncIterator[Wire
     except OSError:
         sock.close()
         raise
-    reader, writer = await asyncio.open_connection(sock=sock, limit=4096 if receive_buffer else 2**16)
+    reader, writer = await asyncio.open_connection(
+        sock=sock, limit=4096 if receive_buffer else 2**16
+    )
     try:
         yield Wire(reader, writer)
     finally:

@@ -1,9 +1,9 @@
 """The demo's socket: one connection is one person in one room.
 
-    client  {"type": "join", "name": ..., "room": ...}   first, then
-            {"type": "say", "text": ...}
-    server  {"type": "joined" | "left", "name": ..., "people": [...]}
-            {"type": "said", "name": ..., "text": ..., "at": milliseconds}
+client  {"type": "join", "name": ..., "room": ...}   first, then
+        {"type": "say", "text": ...}
+server  {"type": "joined" | "left", "name": ..., "people": [...]}
+        {"type": "said", "name": ..., "text": ..., "at": milliseconds}
 """
 
 from __future__ import annotations
@@ -118,6 +118,6 @@ def is_same_origin(scope: Scope) -> bool:
     if origin is None:
         return True  # not a browser
     try:
-        return urlsplit(origin.decode("ascii")).netloc.encode() == headers.get(b"host")
+        return bool(urlsplit(origin.decode("ascii")).netloc.encode() == headers.get(b"host"))
     except ValueError:
         return False

@@ -7,7 +7,7 @@ __all__ = ["__version__", "run"]
 
 
 def run(app: Any, **options: Any) -> int:
-    """Serve `app`, a callable or "module:attribute", until SIGTERM or SIGINT; return 0 if all went well.
+    """Serve `app`, a callable or "module:attribute", until a signal; return the exit status.
 
     Options are those of `longwire serve` (longwire.server.config.Config). Raises ConfigError,
     AppImportError, BindError and StartupError.

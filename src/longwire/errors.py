@@ -1,16 +1,16 @@
 """Every error that Longwire raises, one tree; each names the guilty side.
 
-    LongwireError
-    ├── ProtocolError
-    │   ├── LocalProtocolError    we were asked to send what RFC 6455 forbids (also a ValueError)
-    │   └── RemoteProtocolError   the peer sent what RFC 6455 forbids
-    ├── HandshakeError            the opening handshake is refused with an HTTP status
-    ├── LifecycleError            the application broke the ASGI message order (also a RuntimeError)
-    ├── ConnectionClosed          send() after the end of the connection (also an OSError)
-    ├── ConfigError               an option that cannot work (also a ValueError)
-    │   ├── AppImportError        the application does not import
-    │   └── BindError             the address cannot be listened on
-    └── StartupError              the application's lifespan start-up failed
+LongwireError
+├── ProtocolError
+│   ├── LocalProtocolError    we were asked to send what RFC 6455 forbids (also a ValueError)
+│   └── RemoteProtocolError   the peer sent what RFC 6455 forbids
+├── HandshakeError            the opening handshake is refused with an HTTP status
+├── LifecycleError            the application broke the ASGI message order (also a RuntimeError)
+├── ConnectionClosed          send() after the end of the connection (also an OSError)
+├── ConfigError               an option that cannot work (also a ValueError)
+│   ├── AppImportError        the application does not import
+│   └── BindError             the address cannot be listened on
+└── StartupError              the application's lifespan start-up failed
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -49,11 +50,9 @@ def demo() -> Iterator[Process]:
         yield process
 
 
-def enter(
-    browser: Browser, url: str, name: str, room: str = "general", **context: object
-) -> Page:
+def enter(browser: Browser, url: str, name: str, room: str = "general", **context: Any) -> Page:
     """Open the page in a context of its own, and join."""
-    page = browser.new_context(**context).new_page()  # type: ignore[arg-type]
+    page = browser.new_context(**context).new_page()
     page.set_default_timeout(10_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -135,7 +134,7 @@ def test_keyboard_alone(browser: Browser, demo: Process) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 360])
 def test_pictures(browser: Browser, demo: Process, scheme: str, width: int) -> None:
-    look = {"color_scheme": scheme, "viewport": {"width": width, "height": 680}}
+    look: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 680}}
     ada = enter(browser, demo.url, "Ada Lovelace", **look)
     bob = enter(browser, demo.url, "Bob")
     for page, text in (

@@ -17,7 +17,7 @@ from websockets.sync.client import connect, unix_connect
 from tests import pure
 from tests.process import ROOT, running
 
-APP = '''
+APP = """
 import os
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -52,7 +52,7 @@ class Nested:
     inner = staticmethod(app)
 
 text = "not callable"
-'''
+"""
 
 
 @pytest.fixture
@@ -161,9 +161,7 @@ def test_a_port_in_use_is_one_line(folder: Path) -> None:
         port = other.getsockname()[1]
         status, stderr = run("serve", "myapp:app", f"--port={port}", cwd=folder)
     assert status == 1
-    assert stderr == (
-        f"longwire: port {port} on 127.0.0.1 is in use: choose another with --port\n"
-    )
+    assert stderr == (f"longwire: port {port} on 127.0.0.1 is in use: choose another with --port\n")
 
 
 def test_a_failing_start_up_is_status_3(folder: Path) -> None:
@@ -173,7 +171,11 @@ def test_a_failing_start_up_is_status_3(folder: Path) -> None:
 
 
 def test_options_from_the_environment(folder: Path) -> None:
-    environment = {"LONGWIRE_PORT": "0", "LONGWIRE_HEADER": "x-from:env", "LONGWIRE_ACCESS_LOG": "0"}
+    environment = {
+        "LONGWIRE_PORT": "0",
+        "LONGWIRE_HEADER": "x-from:env",
+        "LONGWIRE_ACCESS_LOG": "0",
+    }
     with running("myapp:app", cwd=folder, environment=environment) as process:
         assert httpx.get(process.url).headers["x-from"] == "env"
         process.signal(signal.SIGTERM)

@@ -1,6 +1,6 @@
 """`make conformance`: every case, or those of some groups; the table, and docs/conformance.md.
 
-    python -m tests.conformance.run [--groups 1,2,12] [--write] [--pure]
+python -m tests.conformance.run [--groups 1,2,12] [--write] [--pure]
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from longwire.engine import DeflateSettings, accept, negotiate
@@ -75,7 +77,7 @@ def test_client_without_an_answer() -> None:
 @pytest.mark.parametrize(
     "options", [{"level": 10}, {"server_max_window_bits": 8}, {"memory_level": 0}]
 )
-def test_settings_are_checked(options: dict[str, int]) -> None:
+def test_settings_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError):
         DeflateSettings(**options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -76,8 +77,6 @@ def test_headers_that_cannot_be_sent(header: tuple[bytes, bytes]) -> None:
 )
 def test_headers_are_parsed_in_linear_time(unclosed: str) -> None:
     began = time.perf_counter()
-    try:
+    with contextlib.suppress(ValueError):
         parse_extensions(unclosed)
-    except ValueError:
-        pass
     assert time.perf_counter() - began < 1

@@ -157,9 +157,7 @@ async def test_demo_checks_the_origin(serve: Serve) -> None:
     async with serve(demo.app) as server:
         for origin in ("http://evil.example", "null", "http://["):
             with pytest.raises(InvalidStatus) as refusal:
-                await connect(
-                    server.url("ws", "/ws"), additional_headers={"Origin": origin}
-                )
+                await connect(server.url("ws", "/ws"), additional_headers={"Origin": origin})
             assert refusal.value.response.status_code == 403
         async with connect(
             server.url("ws", "/ws"), additional_headers={"Origin": server.url("http", "")}

@@ -117,7 +117,7 @@ async def test_timeout_scope(inbox: Inbox) -> None:
 
 
 async def test_create_task_of_receive(inbox: Inbox) -> None:
-    task = asyncio.create_task(inbox.receive())  # type: ignore[arg-type]
+    task: asyncio.Task[Any] = asyncio.create_task(inbox.receive())
     await asyncio.sleep(0)
     await put_from_a_callback(inbox, "a")
     assert (await task)["text"] == "a"
@@ -125,14 +125,14 @@ async def test_create_task_of_receive(inbox: Inbox) -> None:
 
 async def test_gather_and_wait(inbox: Inbox) -> None:
     event = asyncio.Event()
-    receiving = asyncio.ensure_future(inbox.receive())
+    receiving: asyncio.Future[Any] = asyncio.ensure_future(inbox.receive())
     other = asyncio.ensure_future(event.wait())
     await asyncio.sleep(0)
     await put_from_a_callback(inbox, "a")
     done, _ = await asyncio.wait({receiving, other}, return_when=asyncio.FIRST_COMPLETED)
     assert done == {receiving}
     event.set()
-    assert texts(await asyncio.gather(receiving)) == ["a"]
+    assert texts([await receiving]) == ["a"]
     await other
 
 
@@ -174,7 +174,7 @@ async def test_anyio_scopes(inbox: Inbox) -> None:
 
 
 async def test_two_receives_at_once_share_the_messages_in_order(inbox: Inbox) -> None:
-    tasks = [asyncio.ensure_future(inbox.receive()) for _ in range(3)]
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(inbox.receive()) for _ in range(3)]
     await asyncio.sleep(0)
     tasks[1].cancel()
     await asyncio.sleep(0)
@@ -194,7 +194,7 @@ async def test_one_task_takes_all_that_one_read_brought(inbox: Inbox) -> None:
 
 
 async def test_the_end_wakes_everyone_and_is_told_again(inbox: Inbox) -> None:
-    tasks = [asyncio.ensure_future(inbox.receive()) for _ in range(2)]
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(inbox.receive()) for _ in range(2)]
     await asyncio.sleep(0)
     inbox.put(["a"], 1)
     inbox.end(1001, "bye")

@@ -319,7 +319,9 @@ async def test_accept_with_a_subprotocol_that_was_offered(serve: Serve) -> None:
     assert response.headers["sec-websocket-protocol"] == "b"
 
 
-@pytest.mark.parametrize("offered", [{}, {"Sec-WebSocket-Protocol": "a, b"}], ids=["none", "others"])
+@pytest.mark.parametrize(
+    "offered", [{}, {"Sec-WebSocket-Protocol": "a, b"}], ids=["none", "others"]
+)
 async def test_accept_with_a_subprotocol_not_offered_is_500(
     serve: Serve, offered: dict[str, str]
 ) -> None:

@@ -16,7 +16,19 @@ import pytest
 from longwire.asgi import Receive, Scope, Send
 from tests.applications import Recorder, echo
 from tests.conftest import Serve
-from tests.wire import BINARY, CONT, PING, PONG, TEXT, close, connect, frame, request, text, websocket
+from tests.wire import (
+    BINARY,
+    CONT,
+    PING,
+    PONG,
+    TEXT,
+    close,
+    connect,
+    frame,
+    request,
+    text,
+    websocket,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -91,7 +91,9 @@ async def test_head_has_no_body(serve: Serve) -> None:
 
 async def test_http_1_0_closes_unless_asked_not_to(serve: Serve) -> None:
     async with serve(mirror) as server, connect(server) as client:
-        await client.send(get(version="1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"))
+        await client.send(
+            get(version="1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
+        )
         assert (await client.response()).headers["connection"] == "keep-alive"
         await client.send(get(version="1.0"))
         assert (await client.response()).headers["connection"] == "close"

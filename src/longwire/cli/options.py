@@ -27,7 +27,9 @@ class HeaderType(click.ParamType[Header]):
 
     name = "name:value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Header:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Header:
         if isinstance(value, tuple):
             return value
         name, colon, text = str(value).partition(":")

@@ -108,8 +108,10 @@ class Awaitable:
     def result(self) -> None:
         if self._cancelled:
             # anyio's cancel scopes recognise their own cancellations by the message.
-            raise asyncio.CancelledError() if self._message is None else asyncio.CancelledError(
-                self._message
+            raise (
+                asyncio.CancelledError()
+                if self._message is None
+                else asyncio.CancelledError(self._message)
             )
 
     def done(self) -> bool:

@@ -107,9 +107,7 @@ class Config:
         None, "HTTP", "Requests and WebSockets to serve before ending", low=1
     )
     timeout_headers: float = option(10.0, "HTTP", "Seconds a request's head may take", low=0)
-    timeout_keep_alive: float = option(
-        5.0, "HTTP", "Seconds to wait for the next request", low=0
-    )
+    timeout_keep_alive: float = option(5.0, "HTTP", "Seconds to wait for the next request", low=0)
     timeout_graceful_shutdown: float | None = option(
         10.0, "HTTP", "Seconds to drain before connections are cut", low=0
     )
@@ -117,9 +115,15 @@ class Config:
     ssl_keyfile: str | None = option(None, "TLS", "Private key")
     ssl_keyfile_password: str | None = option(None, "TLS", "Password of the key", is_secret=True)
     ssl_certfile: str | None = option(None, "TLS", "Certificate chain")
-    ssl_version: int = option(int(ssl.PROTOCOL_TLS_SERVER), "TLS", "Protocol, as Python's ssl has it")
+    ssl_version: int = option(
+        int(ssl.PROTOCOL_TLS_SERVER), "TLS", "Protocol, as Python's ssl has it"
+    )
     ssl_cert_reqs: int = option(
-        int(ssl.CERT_NONE), "TLS", "Client certificates: 0 none, 1 optional, 2 required", low=0, high=2
+        int(ssl.CERT_NONE),
+        "TLS",
+        "Client certificates: 0 none, 1 optional, 2 required",
+        low=0,
+        high=2,
     )
     ssl_ca_certs: str | None = option(None, "TLS", "Authorities of client certificates")
     ssl_ciphers: str = option("", "TLS", "Ciphers, as OpenSSL names them")

@@ -28,10 +28,10 @@ CANCEL_TIMEOUT = 1.0
 
 
 class DrainNotice:
-    """Set once, when the server begins to go away; `scope["extensions"]["longwire.drain"]["notice"]`.
+    """Set once, when the server begins to go away.
 
-    An application awaits `wait()` beside its sockets, or asks `is_set()`; its sockets are still
-    open then, so that it can say goodbye.
+    It is `scope["extensions"]["longwire.drain"]["notice"]`. An application awaits `wait()` beside
+    its sockets, or asks `is_set()`; they are still open then, so that it can say goodbye.
     """
 
     __slots__ = ("_event",)

@@ -219,7 +219,7 @@ class HttpProtocol(asyncio.Protocol):
             raise Refused(503, "Service Unavailable")
 
     def _is_websocket(self) -> bool:
-        """Return whether the head asks for a WebSocket; other upgrades are ignored (RFC 9110 7.8)."""
+        """Return whether a WebSocket is asked for; other upgrades are ignored (RFC 9110 7.8)."""
         return (
             self._has_upgrade
             and self.state.config.ws != "none"
@@ -285,8 +285,10 @@ class HttpProtocol(asyncio.Protocol):
         self._exchange = None
         if self._transport is None or self._phase is Phase.CLOSING:
             return
-        if not exchange.response.keep_alive or not exchange.has_body_ended or (
-            self.state.is_draining and not self._pipeline
+        if (
+            not exchange.response.keep_alive
+            or not exchange.has_body_ended
+            or (self.state.is_draining and not self._pipeline)
         ):
             # A body that nobody read would be taken for the next request.
             self.close()
@@ -356,7 +358,6 @@ class HttpProtocol(asyncio.Protocol):
         self.state.connections.discard(self)
         self.resume_reading()
         self._transport = None
-        self._parser = None
 
     # ---- writing, waiting, ending -----------------------------------------------------------
 

@@ -66,7 +66,9 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
-        raise BindError(f"--host {host!r} is no address of this machine: {error.strerror}") from None
+        raise BindError(
+            f"--host {host!r} is no address of this machine: {error.strerror}"
+        ) from None
     sockets: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):

@@ -22,7 +22,7 @@ COLORS = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 41, "
 class ColorFormatter(logging.Formatter):
     """The plain line with its level in colour."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+    def formatMessage(self, record: logging.LogRecord) -> str:
         color = COLORS.get(record.levelname, 0)
         return f"\x1b[{color}m{record.levelname:<8}\x1b[0m {record.message}"
 
@@ -50,7 +50,7 @@ def _apply(log_config: str | dict[str, Any]) -> None:
         elif log_config.endswith(".json"):
             logging.config.dictConfig(json.loads(Path(log_config).read_text("utf-8")))
         elif log_config.endswith((".yaml", ".yml")):
-            import yaml
+            import yaml  # type: ignore[import-untyped,unused-ignore]
 
             logging.config.dictConfig(yaml.safe_load(Path(log_config).read_text("utf-8")))
         else:

@@ -63,7 +63,9 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     return path, query
 
 
-def addresses(transport: asyncio.BaseTransport) -> tuple[Address | None, tuple[str, int | None] | None]:
+def addresses(
+    transport: asyncio.BaseTransport,
+) -> tuple[Address | None, tuple[str, int | None] | None]:
     """Return the client's and the server's address; a unix socket has only a path."""
     peer = transport.get_extra_info("peername")
     own = transport.get_extra_info("sockname")
@@ -83,9 +85,11 @@ def make_scope(
 ) -> dict[str, Any]:
     """Return what HTTP and WebSocket scopes share; ValueError for a target that is none."""
     raw_path, query = split_target(target)
-    raw_path, query = _intern(raw_path), _intern(query) if not query else query
-    path = unquote_to_bytes(raw_path).decode("utf-8", "replace") if b"%" in raw_path else (
-        raw_path.decode("ascii")
+    raw_path, query = _intern(raw_path), query or b""
+    path = (
+        unquote_to_bytes(raw_path).decode("utf-8", "replace")
+        if b"%" in raw_path
+        else (raw_path.decode("ascii"))
     )
     return {
         "type": kind,

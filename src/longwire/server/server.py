@@ -1,6 +1,6 @@
 """The server of one process: start up, serve, drain, shut down.
 
-    lifespan startup -> listen -> (signal) -> stop listening -> drain -> lifespan shutdown
+lifespan startup -> listen -> (signal) -> stop listening -> drain -> lifespan shutdown
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ class Session:
             self._on_peer_ended(ending)
 
     def _act_on_control(self, events: list[Any]) -> Closed | Failed | None:
-        """Note pings and pongs; return the peer's ending, always the last event, if there is one."""
+        """Note pings and pongs; return the peer's ending, the last event, if there is one."""
         for event in events:
             if type(event) is Ping:
                 self._outbox.add(0)  # the engine has the pong ready
@@ -231,7 +231,7 @@ class Session:
                 and self._keepalive is not None
                 and self._keepalive.on_pong(event.payload)
             ):
-                self._server.timers.schedule(self, self._server.config.ws_ping_interval)
+                self._server.timers.schedule(self, self._server.ping_interval)
         last = events[-1]
         return last if type(last) is Closed or type(last) is Failed else None
 
@@ -334,8 +334,8 @@ class Session:
         self._outbox.open(self._engine)
         transport.write(response)
         self._accepted_at = server.loop.time()
-        if server.config.ws_ping_interval:
-            server.timers.schedule(self, server.config.ws_ping_interval)
+        if server.ping_interval:
+            server.timers.schedule(self, server.ping_interval)
         else:
             server.timers.cancel(self)
         if server.config.access_log:
@@ -454,13 +454,13 @@ class Session:
             self.abort()
 
     def _keep_alive(self) -> None:
-        config = self._server.config
+        server = self._server
         if self._keepalive is None:
             self._keepalive = Keepalive()
         progress = self._size_received
         if self._outbox.is_paused:
             progress += self._outbox.size_taken
-        is_judged = bool(config.ws_ping_timeout) and not self._is_read_paused
+        is_judged = bool(server.ping_timeout) and not self._is_read_paused
         verdict = self._keepalive.on_timer(progress, is_judged)
         if verdict is Verdict.TIMEOUT:
             self._start_closing(1011, KEEPALIVE_TIMEOUT, Initiator.SERVER)
@@ -469,7 +469,7 @@ class Session:
         if verdict is Verdict.PING:
             self._engine.ping(self._keepalive.ping(progress))  # type: ignore[union-attr]
             self._outbox.add(0)
-        self._server.timers.schedule(self, config.ws_ping_timeout or config.ws_ping_interval)
+        self._server.timers.schedule(self, server.ping_timeout or server.ping_interval)
 
     # ---- the application's end, and the log -------------------------------------------------
 

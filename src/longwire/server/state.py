@@ -7,8 +7,8 @@ import contextvars
 import inspect
 import logging
 import time
-from email.utils import formatdate
 from collections.abc import Callable, Coroutine
+from email.utils import formatdate
 from typing import Any, Protocol
 
 from longwire.asgi import ASGIApp, Header, Receive, Scope, Send
@@ -57,6 +57,8 @@ class ServerState:
         self.drain_notice = DrainNotice()
         self.logger = logging.getLogger("longwire.error")
         self.access = logging.getLogger("longwire.access")
+        self.ping_interval: float = config.ws_ping_interval or 0.0
+        self.ping_timeout: float = config.ws_ping_timeout or 0.0
         self.limits = Limits(max_message_size=config.ws_max_size)
         self.deflate = _deflate_settings(config)
         self.http_extensions: dict[str, Any] = {}
@@ -118,7 +120,9 @@ class ServerState:
             self.idle.set()
 
 
-def _coroutine_function(app: ASGIApp) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
+def _coroutine_function(
+    app: ASGIApp,
+) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
     """Return `app` itself if calling it makes a coroutine, as a task wants it; else a wrapper."""
     if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__):
         return app  # type: ignore[return-value]
