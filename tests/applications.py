@@ -61,9 +61,9 @@ class Recorder:
         while (await receive())["type"] != "websocket.disconnect":
             pass
 
-    async def disconnect(self) -> tuple[int, str]:
+    async def disconnect(self, within: float = 5) -> tuple[int, str]:
         """Wait for the application's end; return code and reason of the disconnect it heard."""
-        await asyncio.wait_for(self.ended.wait(), 5)
+        await asyncio.wait_for(self.ended.wait(), within)
         event = self.heard[-1]
         assert event["type"] == "websocket.disconnect", self.heard
         return event["code"], event["reason"]
