@@ -38,7 +38,7 @@ def test_mask(
 def test_append_unmasked(module: ModuleType, before: bytes, data: bytes, key: int) -> None:
     buffer = bytearray(before)
     for start in range(0, len(data), 7):
-        module.append_unmasked(buffer, data, start, min(start + 7, len(data)), key, start)
+        module.append_unmasked(buffer, data, start, min(start + 7, len(data)), key, start, 9)
     assert buffer == before + definition(data, key)
 
 
@@ -68,6 +68,6 @@ def test_compiled_masking_stays_inside_its_data(start: int, end: int) -> None:
     with pytest.raises(IndexError):
         masking.mask(b"abc", start, end, 1)
     with pytest.raises(IndexError):
-        masking.append_unmasked(bytearray(), b"abc", start, end, 1, 0)
+        masking.append_unmasked(bytearray(), b"abc", start, end, 1, 0, 0)
     with pytest.raises(IndexError):
         masking.unmask_text(b"abc", start, end, 1)

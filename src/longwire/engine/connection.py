@@ -281,7 +281,8 @@ class Connection:
             chunk = mask(data, start, end, self._key, self._offset)
             self._deflate.inflate(chunk, message, self._max_size)
         else:
-            append_unmasked(message, data, start, end, self._key, self._offset)
+            left = self._left - (end - start)
+            append_unmasked(message, data, start, end, self._key, self._offset, left)
         if self._opcode == TEXT:
             try:
                 self._checked = checked_until(message, self._checked)

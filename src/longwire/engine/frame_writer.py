@@ -19,7 +19,7 @@ def write_masked_frame(out: bytearray, first: int, payload: bytes, key: int) -> 
     """Add a frame masked with `key`, the four bytes as a little-endian integer."""
     _write_header(out, first, 0x80, len(payload))
     out += key.to_bytes(4, "little")
-    append_unmasked(out, payload, 0, len(payload), key, 0)
+    append_unmasked(out, payload, 0, len(payload), key, 0, 0)
 
 
 def write_text_frame(out: bytearray, first: int, text: str) -> None:

@@ -52,7 +52,7 @@ cpdef write_masked_frame(bytearray out, int first, bytes payload, uint32_t key):
     cdef int i
     for i in range(4):
         target[i] = <uint8_t>(key >> (8 * i))  # little-endian, as masking.py reads it
-    append_unmasked(out, payload, 0, length, key, 0)
+    append_unmasked(out, payload, 0, length, key, 0, 0)
 
 
 cpdef write_text_frame(bytearray out, int first, str text):

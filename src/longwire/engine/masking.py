@@ -21,9 +21,13 @@ def mask(data: bytes, start: int, end: int, key: int, offset: int = 0) -> bytes:
 
 
 def append_unmasked(
-    buffer: bytearray, data: bytes, start: int, end: int, key: int, offset: int
+    buffer: bytearray, data: bytes, start: int, end: int, key: int, offset: int, left: int
 ) -> None:
-    """Add data[start:end], unmasked, to the buffer."""
+    """Add data[start:end], unmasked, to the buffer; `left` bytes are announced to follow.
+
+    The compiled twin makes room for those, as far as the buffer at most doubles: a length that
+    is only announced costs nothing.
+    """
     buffer += mask(data, start, end, key, offset)
 
 

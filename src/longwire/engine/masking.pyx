@@ -51,11 +51,15 @@ cpdef bytes mask(bytes data, Py_ssize_t start, Py_ssize_t end, uint32_t key, Py_
 
 
 cpdef append_unmasked(
-    bytearray buffer, bytes data, Py_ssize_t start, Py_ssize_t end, uint32_t key, Py_ssize_t offset
+    bytearray buffer, bytes data, Py_ssize_t start, Py_ssize_t end, uint32_t key,
+    Py_ssize_t offset, Py_ssize_t left
 ):
     cdef const uint8_t* source = part(data, start, end)
     cdef Py_ssize_t size = PyByteArray_GET_SIZE(buffer)
-    PyByteArray_Resize(buffer, size + end - start)
+    cdef Py_ssize_t needed = size + end - start
+    if left > 0:
+        PyByteArray_Resize(buffer, needed + min(left, needed))  # and half of it is kept in reserve
+    PyByteArray_Resize(buffer, needed)
     xor(source, <uint8_t*>PyByteArray_AS_STRING(buffer) + size, end - start, key, offset)
 
 

@@ -28,6 +28,7 @@ cdef class Session:
     cdef object _response
     cdef object _engine
     cdef bytes _early
+    cdef Py_ssize_t _early_at
     cdef Inbox _inbox
     cdef Outbox _outbox
     cdef object _state
@@ -44,6 +45,7 @@ cdef class Session:
     cpdef object deliver(self, Send send, message)
     cpdef object forget(self, Send send)
     cdef _keep_early(self, bytes data)
+    @cython.locals(end=Py_ssize_t, data=bytes)
     cdef _parse_early(self)
     @cython.locals(events=list, size=Py_ssize_t)
     cdef _parse(self, bytes data)

@@ -83,6 +83,7 @@ class Session:
     __slots__ = (
         "_accepted_at",
         "_early",
+        "_early_at",
         "_ending",
         "_engine",
         "_inbox",
@@ -119,6 +120,7 @@ class Session:
         self._response: Response | None = None  # the application's denial
         self._engine: Connection | None = None  # from accept on
         self._early = early  # read but not parsed: before accept, and while the inbox is full
+        self._early_at = 0  # where what is left of it begins
         self._inbox = Inbox(self, server.loop, server.config.ws_max_queue)
         self._outbox = Outbox(transport, server.flusher)
         self._state = CONNECTING  # what the application may send
@@ -188,15 +190,21 @@ class Session:
         """Keep what cannot be parsed yet; reading stops over the bound."""
         if self._state is CLOSED:
             return
-        self._early += data
+        self._early = self._early[self._early_at :] + data
+        self._early_at = 0
         if len(self._early) > EARLY_BYTES:
             self._pause_reading()
 
     def _parse_early(self) -> None:
         """Parse what was kept, slice by slice, until the inbox is full."""
         while self._early and not self._is_read_paused:
-            data = self._early[:SLICE_BYTES]
-            self._early = self._early[SLICE_BYTES:]
+            end = self._early_at + SLICE_BYTES
+            data = self._early[self._early_at : end]
+            if end < len(self._early):
+                self._early_at = end
+            else:
+                self._early = b""
+                self._early_at = 0
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
