@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -30,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _refuse_stale_modules() -> None:
     """An edited .py beside an older .so is not what runs: such a test run would prove nothing."""
-    for compiled in SOURCE.rglob("*.so"):
+    for compiled in SOURCE.rglob("*" + importlib.machinery.EXTENSION_SUFFIXES[0]):
         module = compiled.with_name(compiled.name.split(".")[0])
         twin = module.with_suffix(".pyx")
         source = twin if twin.exists() else module.with_suffix(".py")
