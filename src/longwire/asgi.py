@@ -64,11 +64,11 @@ class WebSocketConnect(TypedDict):
 
 
 class WebSocketReceive(TypedDict):
-    """Exactly one of `bytes` and `text` is not None; both keys are always there."""
+    """Exactly one of `bytes` and `text` is there: reading the other is an error, not a None."""
 
     type: Literal["websocket.receive"]
-    bytes: bytes | None
-    text: str | None
+    bytes: NotRequired[bytes]
+    text: NotRequired[str]
 
 
 class WebSocketDisconnect(TypedDict):

@@ -1,12 +1,14 @@
-"""How a WebSocket ended, and the two lines the log has of it: one when it opens, one at its end."""
+"""How a WebSocket ended, and the two lines the log has of it: when it opens and when it ends."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from enum import Enum
 
 from longwire.asgi import Scope
+from longwire.errors import ConnectionClosed
 from longwire.server.scope import client_name
 
 
@@ -68,3 +70,14 @@ def log_closed(
         received,
         sent,
     )
+
+
+def is_caused_by_closing(error: BaseException) -> bool:
+    """Return whether the application ended for no other reason than that its peer is gone."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_caused_by_closing, error.exceptions))
+    if isinstance(error, (ConnectionClosed, asyncio.CancelledError)):
+        return True
+    # Frameworks turn it into an exception of their own, which carries the close code.
+    origin = error.__cause__ or error.__context__
+    return isinstance(origin, ConnectionClosed) and isinstance(getattr(error, "code", None), int)

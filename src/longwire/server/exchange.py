@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from longwire.asgi import Message, Scope
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import message_type
+from longwire.server.ending import is_caused_by_closing
 from longwire.server.response import Response, plain_response
 from longwire.server.scope import client_name
 
@@ -57,10 +58,10 @@ class Exchange:
         state = self._protocol.state
         try:
             await state.application(self._scope, self.receive, self.send)
-        except ConnectionClosed:
-            pass  # the client left while it was being answered: nobody's error
-        except Exception:
-            state.logger.exception("the application raised on %s", self._scope["path"])
+        except Exception as error:
+            # A client that left while it was being answered is nobody's error.
+            if not (self._is_lost and is_caused_by_closing(error)):
+                state.logger.exception("the application raised on %s", self._scope["path"])
             self._fail()
         else:
             if not self.response.is_complete and not self._is_lost:

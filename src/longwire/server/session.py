@@ -31,6 +31,7 @@ from longwire.server.ending import (
     Ending,
     Initiator,
     Traffic,
+    is_caused_by_closing,
     log_closed,
     log_opened,
     log_refused,
@@ -485,7 +486,7 @@ class Session:
         """The application returned or raised: end the connection if it has not."""
         self._server.ended(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None and not (self._state is CLOSED and _is_caused_by_closing(error)):
+        if error is not None and not (self._state is CLOSED and is_caused_by_closing(error)):
             self._server.logger.error(
                 "the application raised on %s", self._scope["path"], exc_info=error
             )
@@ -517,14 +518,3 @@ class Session:
                 Traffic(self._messages_received, self._size_received),
                 Traffic(self._messages_sent, self._outbox.size_sent),
             )
-
-
-def _is_caused_by_closing(error: BaseException) -> bool:
-    """Return whether the application ended for no other reason than that its peer is gone."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_caused_by_closing, error.exceptions))
-    if isinstance(error, (ConnectionClosed, asyncio.CancelledError)):
-        return True
-    # Frameworks turn it into an exception of their own, which carries the close code.
-    origin = error.__cause__ or error.__context__
-    return isinstance(origin, ConnectionClosed) and isinstance(getattr(error, "code", None), int)
