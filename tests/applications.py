@@ -75,3 +75,18 @@ class Recorder:
             for event in self.heard
             if event["type"] == "websocket.receive"
         ]
+
+
+class Deaf(Recorder):
+    """Accepts, and does not receive until told to."""
+
+    def __init__(self) -> None:
+        super().__init__(self._wait)
+        self.go_on = asyncio.Event()
+
+    async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await self.go_on.wait()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass

@@ -12,7 +12,7 @@ import pytest
 
 from longwire.asgi import Receive, Scope, Send
 from longwire.errors import ConnectionClosed
-from tests.applications import Recorder, echo
+from tests.applications import Deaf, Recorder, echo
 from tests.conftest import Serve
 from tests.wire import (
     BINARY,
@@ -509,16 +509,7 @@ async def test_a_ping_is_answered_with_its_payload(serve: Serve, bytewise: bool)
 
 async def test_a_busy_handler_does_not_cut_a_healthy_peer(serve: Serve) -> None:
     """With messages waiting, pongs and the close frame are still read."""
-    go_on = asyncio.Event()
-
-    async def act(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await go_on.wait()
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
-
-    app = Recorder(act)
+    app = Deaf()
     async with (
         serve(app, ws_ping_interval=0.1, ws_ping_timeout=0.1) as server,
         websocket(server) as client,
@@ -530,22 +521,13 @@ async def test_a_busy_handler_does_not_cut_a_healthy_peer(serve: Serve) -> None:
             await client.send(frame(PONG, ping.payload))
         await client.send(close(3001))
         assert (await client.close_frame()).code == 3001
-        go_on.set()
+        app.go_on.set()
         assert await app.disconnect() == (3001, "")
         assert app.messages == ["waits"] * 10
 
 
 async def test_a_peer_whose_flood_stopped_our_reading_is_not_cut(serve: Serve) -> None:
-    go_on = asyncio.Event()
-
-    async def act(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await go_on.wait()
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
-
-    app = Recorder(act)
+    app = Deaf()
     async with (
         serve(app, ws_ping_interval=0.1, ws_ping_timeout=0.1) as server,
         websocket(server) as client,
@@ -553,7 +535,7 @@ async def test_a_peer_whose_flood_stopped_our_reading_is_not_cut(serve: Serve) -
         await client.send(text("waits") * 100)  # more than ws_max_queue
         await client.send(frame(PONG, (await client.frame()).payload))
         await asyncio.sleep(0.5)  # several timeouts pass while the pongs lie unread
-        go_on.set()
+        app.go_on.set()
         await client.send(close(1000))
         assert await app.disconnect() == (1000, "")
         assert len(app.messages) == 100

@@ -7,15 +7,14 @@ import gc
 import os
 import time
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
-from tests.applications import Recorder, echo
+from tests.applications import Deaf, echo
 from tests.conftest import Serve
+from tests.waiting import stable
 from tests.wire import (
     BINARY,
     CONT,
@@ -38,31 +37,6 @@ def resident() -> int:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-async def stable(figure: Callable[[], Any]) -> Any:
-    """Return the figure once it has stayed the same for 300 ms."""
-    last, same = figure(), 0
-    while same < 6:
-        await asyncio.sleep(0.05)
-        same = same + 1 if figure() == last else 0
-        last = figure()
-    return last
-
-
-class Deaf(Recorder):
-    """Accepts, and does not receive until told to."""
-
-    def __init__(self) -> None:
-        super().__init__(self._wait)
-        self.go_on = asyncio.Event()
-
-    async def _wait(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        await self.go_on.wait()
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
 
 
 @pytest.mark.timeout(100)

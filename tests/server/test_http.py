@@ -12,7 +12,8 @@ import pytest
 from longwire.asgi import Receive, Scope, Send
 from tests.applications import echo
 from tests.conftest import Serve
-from tests.wire import Wire, connect, request, text
+from tests.waiting import stable
+from tests.wire import connect, request, text
 
 pytestmark = pytest.mark.anyio
 
@@ -254,7 +255,7 @@ async def test_a_body_nobody_reads_stops_the_client(serve: Serve) -> None:
 
     async with serve(app) as server, connect(server) as client:
         client.writer.write(get("/", f"Content-Length: {total}", method="POST") + b"x" * total)
-        await settled(client)
+        await stable(client.writer.transport.get_write_buffer_size)
         assert client.writer.transport.get_write_buffer_size() > total / 2
         go_on.set()
         assert (await client.response()).body == b"%d" % total
@@ -278,21 +279,6 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         assert 0 < stalled < 200
         response = await client.response()
         assert len(response.body) == 20_000_000
-
-
-async def settled(client: Wire) -> None:
-    """Return once what the client has to write does not shrink any more."""
-    await stable(client.writer.transport.get_write_buffer_size)
-
-
-async def stable(figure: Any) -> Any:
-    """Return the figure once it has stayed the same for 300 ms."""
-    last, since = figure(), 0
-    while since < 6:
-        await asyncio.sleep(0.05)
-        since = since + 1 if figure() == last else 0
-        last = figure()
-    return last
 
 
 # ---- limits and bad input -------------------------------------------------------------------
