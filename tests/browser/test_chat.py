@@ -123,6 +123,7 @@ def test_the_page_returns_to_its_room_after_a_restart(browser: Browser) -> None:
 def test_keyboard_alone(browser: Browser, demo: Process) -> None:
     page = browser.new_context().new_page()
     page.goto(demo.url)
+    expect(page.get_by_label("Your name")).to_be_focused()
     page.keyboard.type("Ada")
     page.keyboard.press("Enter")
     expect(page.locator("#state")).to_have_text("connected as Ada")

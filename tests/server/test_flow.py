@@ -55,8 +55,8 @@ async def test_a_flood_at_an_app_that_does_not_receive(
         client.writer.write(flood)
         left = await stable(client.writer.transport.get_write_buffer_size)
         assert left > len(flood) / 2  # the kernel's buffers hold 10 MB at most
-        # What the client still holds is its own; the server has a few messages and one read.
-        assert resident() - before - left < 12_000_000
+        # The client, in this process too, may hold a copy; the server a few messages and a read.
+        assert resident() - before < len(flood) + 12_000_000
         app.go_on.set()
         client.writer.write(close(1000))
         assert await app.disconnect(within=80) == (1000, "")
