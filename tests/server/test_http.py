@@ -188,6 +188,7 @@ async def test_app_raises_after_the_start_cuts_the_connection(serve: Serve, kind
     [
         [],
         [{"type": "http.response.body"}],
+        [{"type": "http.response.start"}],
         [{"type": "http.response.start", "status": "200"}],
         [{"type": "http.response.start", "status": 99}],
         [{"type": "http.response.start", "status": 200, "headers": [(b"a", b"1\r\nb: 2")]}],
@@ -199,7 +200,18 @@ async def test_app_raises_after_the_start_cuts_the_connection(serve: Serve, kind
             {"type": "http.response.body", "body": b"12"},
         ],
     ],
-    ids=["nothing", "body first", "status str", "status 99", "crlf", "name", "str", "ws", "length"],
+    ids=[
+        "nothing",
+        "body first",
+        "no status",
+        "status str",
+        "status 99",
+        "crlf",
+        "name",
+        "str",
+        "ws",
+        "length",
+    ],
 )
 async def test_wrong_messages_are_500(serve: Serve, messages: list[dict[str, Any]]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -292,6 +304,8 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a/b?c\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400),
         (get("/", "Content-Length: 1", "Transfer-Encoding: chunked", method="POST"), 400),
         (get("/", "Content-Length: 1", "Content-Length: 2", method="POST"), 400),
         (get("/", "Content-Length: -1", method="POST"), 400),
@@ -306,7 +320,8 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         (get("ftp://elsewhere/"), 400),
     ],
     ids=[
-        "nonsense", "version 9.9", "no host", "two hosts", "length and chunked", "two lengths",
+        "nonsense", "version 9.9", "no host", "two hosts",
+        "host with a path", "host with a user", "length and chunked", "two lengths",
         "negative length", "length 1x", "space in name", "no colon", "bad chunk",
         "too many headers", "header too long", "target too long", "target not a path",
         "target of another scheme",

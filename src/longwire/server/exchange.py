@@ -143,7 +143,7 @@ class Exchange:
         if kind == "http.response.start":
             if self.response.status:
                 raise LifecycleError("'http.response.start' was sent twice")
-            self.response.start(message["status"], message.get("headers") or ())
+            self.response.start(message.get("status"), message.get("headers") or ())
         elif kind == "http.response.body":
             await self._send_body(message.get("body", b""), bool(message.get("more_body", False)))
         else:

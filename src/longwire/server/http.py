@@ -44,8 +44,14 @@ class Refused(Exception):
         self.headers = headers
 
 
-HEAD_TOO_LARGE = Refused(431, "Request Header Fields Too Large")
-TARGET_TOO_LONG = Refused(414, "URI Too Long")
+HEAD_TOO_LARGE = (431, "Request Header Fields Too Large")
+TARGET_TOO_LONG = (414, "URI Too Long")
+
+HOST_CHARACTERS = frozenset(
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~%!$&'()*+,;=:[]"
+)
+"""RFC 3986 section 3.2, without user information: a Host with anything else makes frameworks that
+build a URL of it see another path."""
 
 
 class Phase(Enum):
@@ -131,7 +137,7 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(Refused(400, "Bad Request"))
             return
         if self._head_size > self.state.config.limit_header_size and not self._in_body():
-            self._refuse(HEAD_TOO_LARGE if self._headers else TARGET_TOO_LONG)
+            self._refuse(Refused(*(HEAD_TOO_LARGE if self._headers else TARGET_TOO_LONG)))
 
     def eof_received(self) -> bool:
         return False  # nobody waits for an answer that half closes
@@ -164,7 +170,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_url(self, part: bytes) -> None:
         self._target += part
         if len(self._target) > self.state.config.limit_header_size:
-            raise TARGET_TOO_LONG
+            raise Refused(*TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         config = self.state.config
@@ -172,7 +178,7 @@ class HttpProtocol(asyncio.Protocol):
             len(self._headers) >= config.limit_header_count
             or len(name) + len(value) > config.limit_header_size
         ):
-            raise HEAD_TOO_LARGE
+            raise Refused(*HEAD_TOO_LARGE)
         header = intern_header(name, value.strip(b" \t"))
         if header[0] == b"upgrade":
             self._has_upgrade = True
@@ -181,7 +187,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
         if size > self.state.config.limit_header_size:
-            raise HEAD_TOO_LARGE
+            raise Refused(*HEAD_TOO_LARGE)
         self._head_size = 0
         self._check_host()
         self.state.timers.cancel(self)
@@ -209,9 +215,11 @@ class HttpProtocol(asyncio.Protocol):
         return newest is not None and not newest.has_body_ended
 
     def _check_host(self) -> None:
-        hosts = sum(name == b"host" for name, _ in self._headers)
-        if hosts != 1 and not (hosts == 0 and self._parser.get_http_version() == "1.0"):
+        hosts = [value for name, value in self._headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self._parser.get_http_version() != "1.0"):
             raise Refused(400, "Bad Request: one Host header is needed")  # RFC 9112 section 3.2
+        if hosts and not HOST_CHARACTERS.issuperset(hosts[0]):
+            raise Refused(400, "Bad Request: the Host header is no host")
 
     def _check_concurrency(self) -> None:
         limit = self.state.config.limit_concurrency

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from http import HTTPStatus
+from typing import Any
 
 from longwire.asgi import Header
 from longwire.engine.handshake import check_header
@@ -68,7 +69,7 @@ class Response:
         """Whether nothing of the response has been written yet."""
         return not self.status or self._headers is not None
 
-    def start(self, status: int, headers: Iterable[Header]) -> None:
+    def start(self, status: Any, headers: Iterable[Header]) -> None:
         """Take status and headers; LifecycleError if they cannot be sent."""
         if type(status) is not int or not 200 <= status <= 599:
             raise LifecycleError(f"a response's status is an int from 200 to 599; got {status!r}")

@@ -97,7 +97,7 @@ class Server:
                     sock=sock,
                     ssl=tls,
                     backlog=config.backlog,
-                    ssl_handshake_timeout=config.timeout_headers if tls else None,
+                    ssl_handshake_timeout=(config.timeout_headers or None) if tls else None,
                 )
                 self._servers.append(server)
         except BaseException:

@@ -355,10 +355,10 @@ class Session:
     def _start_denial(self, message: Message) -> None:
         """Begin to answer the handshake with the application's own HTTP response."""
         response = Response("GET", "1.1", False, self._server.default_headers())
-        response.start(message["status"], message.get("headers") or ())
+        response.start(message.get("status"), message.get("headers") or ())
         self._response = response
         self._server.timers.cancel(self)
-        self._log_refused(message["status"])
+        self._log_refused(response.status)
 
     def _continue_denial(self, message: Message) -> None:
         assert self._response is not None
