@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-STAMP = $(VENV)/.installed
+BUILT = $(VENV)/.built
+TOOLS = $(VENV)/.tools
 SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 
 .PHONY: help demo test test-pure check format build bench conformance clean
@@ -10,43 +11,46 @@ SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: build ## Serve the chat; open the printed address in two tabs
+demo: $(BUILT) ## Serve the chat; open the printed address in two tabs
 	$(BIN)/python -m longwire serve examples.demo.app:app
 
-test: build ## Run the tests on the compiled modules (ARGS="-k close" selects)
+test: $(BUILT) $(TOOLS) ## Run the tests on the compiled modules (ARGS="-k close" selects)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-pure: build ## Run the tests on the interpreted modules
+test-pure: $(BUILT) $(TOOLS) ## Run the tests on the interpreted modules
 	$(BIN)/python -m pytest --pure $(ARGS)
 
-check: build ## Lint, types, layers
+check: $(BUILT) $(TOOLS) ## Lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: build ## Format the code
+format: $(BUILT) $(TOOLS) ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-build: $(VENV)/.built ## Install what is needed, compile the hot modules where a C compiler is
+build: $(BUILT) ## Install what is needed, compile the hot modules where a C compiler is
 
-bench: build ## Compare with uvicorn: speed and memory
+bench: $(BUILT) $(TOOLS) ## Compare with uvicorn: speed and memory
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
-conformance: build ## Run Autobahn's fuzzing client against the server
+conformance: $(BUILT) $(TOOLS) ## Run Autobahn's fuzzing client against the server
 	$(BIN)/python -m tests.conformance.run $(ARGS)
 
 clean: ## Remove everything the other targets made
 	rm -rf $(VENV) build dist .artifacts src/*.egg-info
 	find src -name '*.so' -delete -o -name '*.c' -delete
 
-$(STAMP): pyproject.toml setup.py
+$(VENV)/.created:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group test --group check 'setuptools>=77' 'cython>=3.1'
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'setuptools>=77' 'cython>=3.1'
 	touch $@
 
-$(VENV)/.built: $(STAMP) $(SOURCES)
+$(BUILT): $(VENV)/.created pyproject.toml setup.py $(SOURCES)
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[all]'
+	touch $@
+
+$(TOOLS): $(BUILT) pyproject.toml
+	$(BIN)/python -m pip install --quiet --group test --group check
 	touch $@
