@@ -28,7 +28,7 @@ from benchmarks.servers import LOAD_CORE, ROOT, Running, commands, install_peers
 
 BUILD = ROOT / ".artifacts" / "bench"
 WSLOAD = BUILD / "wsload"
-OURS, REFERENCE = "longwire", "uvicorn"
+OURS, REFERENCE, RAW_TCP = "longwire", "uvicorn", "raw-tcp"
 
 Result = dict[str, Any]
 
@@ -52,9 +52,10 @@ def main() -> int:
     for scenario in scenarios(arguments.time):
         if arguments.only not in scenario.name:
             continue
-        results = measure(scenario, servers, arguments.rounds)
+        able = [name for name in servers if scenario.is_echo or name != RAW_TCP]
+        results = measure(scenario, able, arguments.rounds)
         faults += keep(scenario, results)
-        add_row(table, scenario, results)
+        add_row(table, scenario, servers, results)
     console.print(table)
     console.print(f"every result: {BUILD / 'results.jsonl'}")
     return 1 if faults else 0
@@ -81,7 +82,7 @@ def measure(scenario: Scenario, servers: list[str], rounds: int) -> dict[str, li
 
 def load(server: Running, arguments: tuple[str, ...], name: str) -> Result:
     """Run wsload against a server; return what it measured."""
-    raw = ("--raw",) if name == "raw-tcp" and arguments[0] == "echo" else ()
+    raw = ("--raw",) if name == RAW_TCP else ()
     command = [
         "taskset", "-c", str(LOAD_CORE), str(WSLOAD), *arguments, *raw,
         f"-p{server.port}", f"-P{server.pid}",
@@ -118,9 +119,14 @@ def new_table(servers: list[str]) -> Table:
     return table
 
 
-def add_row(table: Table, scenario: Scenario, results: dict[str, list[Result]]) -> None:
+def add_row(
+    table: Table, scenario: Scenario, servers: list[str], results: dict[str, list[Result]]
+) -> None:
     figures = {name: [r[scenario.figure] for r in found] for name, found in results.items()}
-    cells = [f"{statistics.median(found):,.0f} {scenario.unit}" for found in figures.values()]
+    cells = [
+        f"{statistics.median(figures[name]):,.0f} {scenario.unit}" if name in figures else "-"
+        for name in servers
+    ]
     ratio = met = "-"
     if OURS in figures and REFERENCE in figures:
         pairs = zip(figures[OURS], figures[REFERENCE], strict=True)

@@ -19,6 +19,11 @@ class Scenario:
     is_less_better: bool = False
     is_fresh: bool = False  # needs a process that has served nothing yet
 
+    @property
+    def is_echo(self) -> bool:
+        """Whether a server that only returns bytes can be measured, too."""
+        return self.arguments[0] == "echo"
+
     def ratio(self, ours: float, theirs: float) -> float:
         """Return how many times better ours is."""
         return theirs / ours if self.is_less_better else ours / theirs
