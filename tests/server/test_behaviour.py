@@ -206,6 +206,17 @@ async def test_denial_response_is_streamed(serve: Serve) -> None:
         assert await client.eof() == b"3\r\ntwo\r\n0\r\n\r\n"
 
 
+async def test_app_raises_inside_a_denial_is_500(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 401})
+        raise ValueError
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(request())
+        assert (await client.response()).status == 500
+
+
 @pytest.mark.parametrize("ending", ["closed", "lost", "refused"])
 async def test_send_after_the_end_raises_an_oserror_that_is_never_logged(
     serve: Serve, ending: str, caplog: pytest.LogCaptureFixture

@@ -54,8 +54,8 @@ class Lifespan:
 
     async def shutdown(self, timeout: float | None = None) -> bool:
         """Run the shutdown for at most `timeout` seconds; return whether it went well."""
-        if self._stage is not Stage.STARTED or self._task is None:
-            return True
+        if self._stage is not Stage.STARTED or self._task is None or self._task.done():
+            return True  # there is none, or it has returned already
         self._stage = Stage.STOPPING
         self._answered.clear()
         self._inbox.put_nowait({"type": "lifespan.shutdown"})

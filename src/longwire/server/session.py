@@ -421,6 +421,7 @@ class Session:
             return
         self._server.timers.schedule(self, self._server.config.ws_close_timeout)
         self._early = b""
+        self._early_at = 0
         if self._is_read_paused:
             self._is_read_paused = False
             transport.resume_reading()
@@ -497,7 +498,11 @@ class Session:
                 )
             self._refuse(500, "Internal Server Error")
         elif self._state is DENYING:
-            self._on_refused()  # the body stays short of its length: the client sees it cut
+            assert self._response is not None
+            if self._response.is_head_pending:
+                self._refuse(500, "Internal Server Error")
+            else:
+                self._on_refused()  # the body stays short: the client sees it cut
         elif self._state is OPEN:
             code, reason = (1000, "") if error is None else (1011, INTERNAL_ERROR)
             self._start_closing(code, reason, Initiator.APPLICATION)
