@@ -8,14 +8,13 @@ cdef class Outbox:
     cdef object _transport
     cdef object _flusher
     cdef object _engine
-    cdef bytes _response
     cdef long long _unsent
     cdef bint _is_dirty
     cdef bint _is_paused
     cdef list _parked
     cdef readonly long long size_sent
 
-    cpdef object open(self, engine, bytes response)
+    cpdef object open(self, engine)
     cpdef object lose(self)
     cpdef bint is_full(self) except -1
     cpdef object add(self, Py_ssize_t size)

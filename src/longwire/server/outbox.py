@@ -27,7 +27,6 @@ class Outbox:
         "_is_dirty",
         "_is_paused",
         "_parked",
-        "_response",
         "_transport",
         "_unsent",
         "size_sent",
@@ -37,7 +36,6 @@ class Outbox:
         self._transport: asyncio.Transport | None = transport
         self._flusher = flusher
         self._engine: Connection | None = None  # until the handshake is accepted
-        self._response: bytes | None = None
         self._unsent = 0  # bytes of payload queued since the last write
         self._is_dirty = False
         self._is_paused = False
@@ -55,15 +53,9 @@ class Outbox:
         """Whether the peer has not read for `ws_send_buffer` bytes."""
         return self._is_paused
 
-    def open(self, engine: Connection, response: bytes) -> None:
-        """From now on the engine says what to write, behind the handshake's response.
-
-        The response leaves with the rest of the iteration: in one write with the application's
-        first messages, and beside the responses to other clients.
-        """
+    def open(self, engine: Connection) -> None:
+        """From now on the engine says what to write."""
         self._engine = engine
-        self._response = response
-        self.add(0)
 
     def lose(self) -> None:
         """The transport is gone: write nothing more, and let nobody wait."""
@@ -96,12 +88,9 @@ class Outbox:
         if self._engine is None or self._transport is None:
             return
         data = self._engine.data_to_send()
-        self._unsent = 0
-        self.size_sent += len(data)
-        if self._response is not None:
-            data = self._response + data
-            self._response = None
         if data:
+            self._unsent = 0
+            self.size_sent += len(data)
             self._transport.write(data)
 
     def pause(self) -> None:

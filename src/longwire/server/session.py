@@ -326,8 +326,9 @@ class Session:
     # ---- the answer to the handshake --------------------------------------------------------
 
     def _accept(self, message: Message) -> None:
-        server, request = self._server, self._request
+        server, request, transport = self._server, self._request, self._transport
         assert request is not None
+        assert transport is not None
         agreed = None
         if server.deflate is not None and message.get("compress", True):
             agreed = negotiate(request.extensions, server.deflate)
@@ -339,7 +340,9 @@ class Session:
         )
         self._request = None
         self._engine = Connection(Role.SERVER, server.limits, agreed[1] if agreed else None)
-        self._outbox.open(self._engine, response)
+        self._outbox.open(self._engine)
+        # At once, not with the iteration: clients that wait for it do nothing else meanwhile.
+        transport.write(response)
         self._accepted_at = server.loop.time()
         if server.ping_interval:
             server.timers.schedule(self, server.ping_interval)
