@@ -1,9 +1,53 @@
-"""WebSockets for Python, whole: an ASGI server whose WebSocket side is right and fast."""
+"""WebSockets for Python, whole: an ASGI server whose WebSocket side is right and fast, and a
+toolkit for the applications behind it, or behind any other.
+"""
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longwire.errors import ConnectionClosed, LongwireError
+    from longwire.toolkit import (
+        ClosedBy,
+        Closure,
+        Subprotocols,
+        WebSocket,
+        WebSocketClose,
+        WebSocketDisconnect,
+        WebSocketEndpoint,
+        WebSocketRoute,
+        WebSocketState,
+        websocket_app,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "run"]
+__all__ = [
+    "ClosedBy",
+    "Closure",
+    "ConnectionClosed",
+    "LongwireError",
+    "Subprotocols",
+    "WebSocket",
+    "WebSocketClose",
+    "WebSocketDisconnect",
+    "WebSocketEndpoint",
+    "WebSocketRoute",
+    "WebSocketState",
+    "__version__",
+    "run",
+    "websocket_app",
+]
+
+ERRORS = frozenset(("ConnectionClosed", "LongwireError"))
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for: the server alone starts without the toolkit."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module("longwire.errors" if name in ERRORS else "longwire.toolkit")
+    value = globals()[name] = getattr(module, name)
+    return value
 
 
 def run(app: Any, **options: Any) -> int:

@@ -7,6 +7,9 @@ LongwireError
 ├── HandshakeError            the opening handshake is refused with an HTTP status
 ├── LifecycleError            the application broke the ASGI message order (also a RuntimeError)
 ├── ConnectionClosed          send() after the end of the connection (also an OSError)
+│   └── toolkit.WebSocketDisconnect   the same from receive and send of the WebSocket class
+├── toolkit.Refusal           a guard refuses the handshake (also a starlette HTTPException)
+├── toolkit.UnexpectedMessage, InvalidJSON, InvalidMessage   what the client sent is not it
 ├── ConfigError               an option that cannot work (also a ValueError)
 │   ├── AppImportError        the application does not import
 │   └── BindError             the address cannot be listened on

@@ -1,0 +1,105 @@
+"""Where a client puts its token: browsers' WebSocket API can set no header but the subprotocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.websockets import WebSocketState
+
+from longwire.toolkit.websocket import ACCEPTED_BY_GUARD
+
+Source = Callable[[Any], Awaitable[str | None]]
+"""Takes the connection, returns the token or None if there is none in this place."""
+
+FIRST_MESSAGE_DEADLINE = 5.0
+"""Seconds for the first message: a page has its token at hand when it connects, and an
+unauthenticated connection should not cost the server more than that."""
+
+REDACTED = "***"
+
+
+def from_header(name: str = "Authorization", scheme: str | None = "Bearer") -> Source:
+    """`Authorization: Bearer TOKEN`, or another header; `scheme` None takes its whole value."""
+
+    async def find(connection: Any) -> str | None:
+        values = connection.headers.getlist(name)
+        if len(values) != 1:
+            return None
+        if scheme is None:
+            return values[0] or None
+        found, _, token = values[0].partition(" ")
+        return token.strip() or None if found.lower() == scheme.lower() else None
+
+    return find
+
+
+def from_cookie(name: str) -> Source:
+    """A cookie. Check the origin too: browsers send cookies for every page that connects."""
+
+    async def find(connection: Any) -> str | None:
+        return connection.cookies.get(name) or None
+
+    return find
+
+
+def from_query(name: str = "token") -> Source:
+    """`?token=TOKEN`, for clients that can do nothing else: URLs end up in logs and histories.
+
+    Before the handshake is answered the value in the scope becomes "***", so that neither a
+    server's access log nor an error report has it; handlers see the same.
+    """
+
+    async def find(connection: Any) -> str | None:
+        query = connection.scope.get("query_string", b"").decode("latin-1")
+        pairs = parse_qsl(query, keep_blank_values=True)
+        found = [value for key, value in pairs if key == name]
+        if found:
+            hidden = [(key, REDACTED if key == name else value) for key, value in pairs]
+            connection.scope["query_string"] = urlencode(hidden).encode("ascii")
+            for cached in ("_query_params", "_url"):
+                connection.__dict__.pop(cached, None)
+        return found[0] or None if len(found) == 1 else None
+
+    return find
+
+
+def from_subprotocol(name: str = "bearer") -> Source:
+    """`new WebSocket(url, ["bearer", TOKEN])`: the pair is offered, and only the name accepted.
+
+    The token leaves the scope, the name stays for accept(): list it in the route's subprotocols,
+    or pass it to accept(), for browsers fail a connection that answers none of what they offer.
+    """
+
+    async def find(connection: Any) -> str | None:
+        offered = list(connection.scope.get("subprotocols") or ())
+        if offered.count(name) != 1 or offered.index(name) + 1 == len(offered):
+            return None
+        token = offered.pop(offered.index(name) + 1)
+        connection.scope["subprotocols"] = offered
+        return str(token)
+
+    return find
+
+
+def from_first_message(deadline: float = FIRST_MESSAGE_DEADLINE) -> Source:
+    """The first message, a text, within `deadline` seconds; the connection is accepted for it.
+
+    Our own WebSocket's accept() then does nothing when the handler calls it; a handler with
+    starlette's class (FastAPI's) leaves it out. A refusal is a close, for 1008 or `close_code`.
+    """
+
+    async def find(connection: Any) -> str | None:
+        if connection.application_state is WebSocketState.CONNECTING:
+            await connection.accept()
+            connection.scope[ACCEPTED_BY_GUARD] = True
+        try:
+            async with asyncio.timeout(deadline):
+                token: str = await connection.receive_text()
+        except (TimeoutError, RuntimeError, KeyError):  # late, or binary
+            return None
+        return token or None
+
+    return find

@@ -1,0 +1,144 @@
+"""Who may connect: a token from the request, verified, and watched as long as the socket is open.
+
+no token             401      verify() is undecided (it raised)    503
+verify() says None   403      the token expires, or is revoked     close 1008, or `close_code`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import inspect
+import time
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, NoReturn, TypeVar
+
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocketDisconnect
+
+from longwire.toolkit.guards.refusal import POLICY_VIOLATION, logger, refuse
+from longwire.toolkit.guards.sources import Source, from_header
+
+T = TypeVar("T")
+
+Verify = Callable[[str], T | Awaitable[T | None] | None]
+
+UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}  # RFC 9110 section 11.6.1: a 401 names a way in
+
+
+class Token(Generic[T]):
+    """Lets in who has a token that `verify` knows; returns what it stands for, kept as `user`.
+
+    `verify(token)` returns that, or None for a token that is no good; it may be async. If it
+    raises, nobody knows whether the token is good, and the client is refused with 503.
+    `sources` are asked in order; the first token found is the one.
+    `expires(user)` returns the time, as time.time() has it, at which the socket is closed.
+    `recheck` verifies again every so many seconds: a revoked token closes the socket.
+    """
+
+    def __init__(
+        self,
+        verify: Verify[T],
+        *sources: Source,
+        expires: Callable[[T], float | None] | None = None,
+        recheck: float | None = None,
+        close_code: int | None = None,
+    ) -> None:
+        self._verify = verify
+        self._sources = sources or (from_header(),)
+        self._expires = expires
+        self._recheck = recheck
+        self._close_code = close_code
+
+    async def __call__(self, connection: HTTPConnection) -> T:
+        """Return what the token stands for; refuse with 401, 403 or 503 else."""
+        token = await self._find(connection)
+        if token is None:
+            await self._refuse(connection, 401, "a token is needed", UNAUTHORIZED)
+        try:
+            user: T | None = await self._ask(token)
+        except Exception:
+            logger.exception("the token's verifier failed: refusing the connection")
+            await self._refuse(connection, 503, "tokens cannot be verified now")
+        if user is None:
+            await self._refuse(connection, 403, "the token is not valid")
+        deadline = self._expires(user) if self._expires is not None else None
+        if deadline is not None and deadline <= time.time():
+            await self._refuse(connection, 401, "the token has expired", UNAUTHORIZED)
+        connection.scope["user"] = user
+        if deadline is not None or self._recheck is not None:
+            self._watch(connection, token, deadline)
+        return user
+
+    async def _find(self, connection: HTTPConnection) -> Any:
+        for source in self._sources:
+            token = await source(connection)
+            if token is not None:
+                return token
+        return None
+
+    async def _ask(self, token: str) -> Any:
+        answer = self._verify(token)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def _refuse(
+        self, connection: Any, status: int, reason: str, headers: dict[str, str] | None = None
+    ) -> NoReturn:
+        await refuse(connection, status, reason, close_code=self._close_code, headers=headers)
+
+    # ---- while the socket is open -----------------------------------------------------------
+
+    def _watch(self, connection: Any, token: str, deadline: float | None) -> None:
+        """Close the connection when the token is no longer good; ends with the connection."""
+        watching = asyncio.create_task(
+            self._close_in_time(weakref.ref(connection), token, deadline)
+        )
+        # The task must not keep the connection alive, nor outlive it by the hours of a token.
+        weakref.finalize(connection, watching.cancel).atexit = False
+
+    async def _close_in_time(
+        self, reference: weakref.ref[Any], token: str, deadline: float | None
+    ) -> None:
+        while True:
+            left = float("inf") if deadline is None else deadline - time.time()
+            await asyncio.sleep(max(0.0, min(left, self._recheck or left)))
+            reason = "the token has expired"
+            if deadline is None or time.time() < deadline:
+                if await self._is_still_good(token):
+                    continue
+                reason = "the token is no longer valid"
+            connection = reference()
+            if connection is not None:
+                await _close(connection, self._close_code or POLICY_VIOLATION, reason)
+            return
+
+    async def _is_still_good(self, token: str) -> bool:
+        try:
+            return await self._ask(token) is not None
+        except Exception:
+            logger.exception("the token's verifier failed: closing the connection")
+            return False
+
+
+async def _close(connection: Any, code: int, reason: str) -> None:
+    try:
+        await connection.close(code, reason)
+    except (RuntimeError, WebSocketDisconnect, OSError):
+        return  # it has ended before
+
+
+def one_of(**tokens: str) -> Callable[[str], str | None]:
+    """Return a verifier for fixed tokens, `one_of(alice="...", bob="...")`: it tells the name.
+
+    Compares in constant time, with every token: how long it takes tells nothing of them.
+    """
+
+    def verify(token: str) -> str | None:
+        found = None
+        for name, known in tokens.items():
+            if hmac.compare_digest(token.encode(), known.encode()):
+                found = name
+        return found
+
+    return verify

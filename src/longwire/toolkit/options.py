@@ -1,0 +1,29 @@
+"""What a route decides for its WebSockets; it travels in the scope, so any class finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from longwire.asgi import Scope
+from longwire.toolkit.codecs import JSONCodec
+
+KEY = "longwire.route"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOptions:
+    """`subprotocols` are negotiated by accept(); `codec` None leaves the class's own."""
+
+    compression: bool = True
+    subprotocols: tuple[str, ...] = ()
+    codec: JSONCodec | None = None
+
+
+DEFAULTS = RouteOptions()
+
+
+def options_of(scope: Scope) -> RouteOptions:
+    """Return the options of the route that led here."""
+    options = scope.get(KEY, DEFAULTS)
+    assert isinstance(options, RouteOptions)
+    return options

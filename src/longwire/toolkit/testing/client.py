@@ -1,0 +1,202 @@
+"""The test clients: starlette's and httpx2's for HTTP, our own sessions for WebSockets.
+
+`TestClient(app)` is in process; `TestClient("http://127.0.0.1:8000")` speaks to a live server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+from anyio.from_thread import start_blocking_portal
+from starlette.testclient import TestClient as StarletteTestClient
+
+from longwire.asgi import ASGIApp
+from longwire.toolkit.testing.conversation import Conversation
+from longwire.toolkit.testing.lifespan import lifespan
+from longwire.toolkit.testing.live import LiveConversation
+from longwire.toolkit.testing.memory import MemoryConversation
+from longwire.toolkit.testing.scope import handshake_headers, handshake_url, websocket_scope
+from longwire.toolkit.testing.session import AsyncWebSocketSession, WebSocketSession
+
+TIMEOUT = 5.0
+"""Seconds for every wait unless the test says otherwise."""
+
+BASE_URL = "http://testserver"
+
+
+class _Connector:
+    """Makes the conversations of one client."""
+
+    def __init__(self, app: ASGIApp | None, root_path: str, raise_app_exceptions: bool) -> None:
+        self._app = app
+        self._root_path = root_path
+        self._raises = raise_app_exceptions
+        self.state: Mapping[str, Any] = {}
+
+    def session(
+        self,
+        client: httpx2.Client | httpx2.AsyncClient,
+        url: str,
+        subprotocols: Sequence[str],
+        headers: Mapping[str, str],
+        cookies: Mapping[str, str],
+        timeout: float,
+    ) -> AsyncWebSocketSession:
+        target = handshake_url(client.base_url, url)
+        merged = {
+            name: value
+            for name, value in {**client.headers, **headers}.items()
+            if name.lower() not in ("connection", "accept-encoding")
+        }
+        jar = {**dict(client.cookies), **cookies}
+        fields = handshake_headers(target, merged, jar, subprotocols)
+
+        async def new_conversation() -> Conversation:
+            scope = websocket_scope(
+                target, fields, subprotocols, root_path=self._root_path, state=self.state
+            )
+            if self._app is None:
+                return LiveConversation(target, scope)
+            return MemoryConversation(self._app, scope, raise_app_exceptions=self._raises)
+
+        return AsyncWebSocketSession(new_conversation, timeout)
+
+
+class TestClient(StarletteTestClient):
+    """A starlette TestClient whose WebSockets cannot hang, and end as they would on the wire.
+
+    `timeout` is in seconds, for every wait. As a context manager it runs the lifespan.
+    """
+
+    __test__ = False  # not a test case
+
+    def __init__(
+        self,
+        app: ASGIApp | str,
+        base_url: str = BASE_URL,
+        raise_server_exceptions: bool = True,
+        root_path: str = "",
+        *,
+        timeout: float = TIMEOUT,
+        **options: Any,
+    ) -> None:
+        self._is_live = isinstance(app, str)
+        self._timeout_seconds = timeout
+        if isinstance(app, str):
+            httpx2.Client.__init__(self, base_url=app, timeout=timeout, **options)
+            self._connector = _Connector(None, root_path, raise_server_exceptions)
+            return
+        super().__init__(app, base_url, raise_server_exceptions, root_path, **options)
+        self._connector = _Connector(self.app, root_path, raise_server_exceptions)
+
+    def __enter__(self) -> Self:
+        if self._is_live:
+            httpx2.Client.__enter__(self)
+        else:
+            super().__enter__()
+            self._connector.state = self.app_state
+        return self
+
+    def __exit__(self, *arguments: Any) -> None:
+        if self._is_live:
+            httpx2.Client.__exit__(self, *arguments)
+        else:
+            super().__exit__(*arguments)
+
+    def websocket_connect(  # type: ignore[override]
+        self,
+        url: str,
+        subprotocols: Sequence[str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> WebSocketSession:
+        """Return a session for a path or a ws URL; entering it shakes hands.
+
+        Raises Denied when the handshake is refused, and what the application raised.
+        """
+        session = self._connector.session(
+            self,
+            url,
+            subprotocols or (),
+            headers or {},
+            cookies or {},
+            self._timeout_seconds if timeout is None else timeout,
+        )
+        return WebSocketSession(
+            session, start_blocking_portal if self._is_live else self._portal_factory
+        )
+
+
+class AsyncTestClient(httpx2.AsyncClient):
+    """The same for tests that are coroutines: an httpx2 client, in the application's own loop."""
+
+    def __init__(
+        self,
+        app: ASGIApp | str,
+        base_url: str = BASE_URL,
+        raise_app_exceptions: bool = True,
+        root_path: str = "",
+        *,
+        timeout: float = TIMEOUT,
+        **options: Any,
+    ) -> None:
+        self._timeout_seconds = timeout
+        self._app = None if isinstance(app, str) else app
+        self._stack = AsyncExitStack()
+        if isinstance(app, str):
+            base_url = app
+        else:
+            options["transport"] = httpx2.ASGITransport(
+                app=app,
+                raise_app_exceptions=raise_app_exceptions,
+                root_path=root_path,
+            )
+        super().__init__(base_url=base_url, timeout=timeout, **options)
+        self._connector = _Connector(self._app, root_path, raise_app_exceptions)
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        if self._app is not None:
+            self._connector.state = await self._stack.enter_async_context(
+                lifespan(self._app, self._timeout_seconds)
+            )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        try:
+            await self._stack.__aexit__(kind, error, trace)
+        finally:
+            await super().__aexit__(kind, error, trace)
+
+    def websocket_connect(
+        self,
+        url: str,
+        subprotocols: Sequence[str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncWebSocketSession:
+        """Return a session for a path or a ws URL; entering it shakes hands.
+
+        Raises Denied when the handshake is refused, and what the application raised.
+        """
+        return self._connector.session(
+            self,
+            url,
+            subprotocols or (),
+            headers or {},
+            cookies or {},
+            self._timeout_seconds if timeout is None else timeout,
+        )

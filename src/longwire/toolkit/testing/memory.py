@@ -1,0 +1,274 @@
+"""A connection in process: what a right server would do between the application and the client.
+
+    the client's send()    -> _inbox  -> the application's receive()
+    the application's send -> _outbox -> the client's receive()
+
+Close codes are those that a client would see on the wire, and faults are a server's: an
+application that raises closes with 1011, a lost client is 1006, a refusal is HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from starlette.websockets import WebSocketDisconnect as TheirDisconnect
+
+from longwire.asgi import ASGIApp, Header, Message, Scope
+from longwire.errors import ConnectionClosed
+from longwire.lifecycle import State, after_send, message_data
+from longwire.toolkit.disconnect import WebSocketDisconnect
+from longwire.toolkit.testing.conversation import Data, ReceiveTimeout, refused
+from longwire.toolkit.testing.whereabouts import whereabouts
+
+SEND_BUFFER_BYTES = 1024 * 1024
+"""Bytes that wait for the test before the application's send() waits: the server's default. An
+application that sends without end is stopped there, instead of hanging the test."""
+
+GRACE = 1.0
+"""Seconds an application has to end by itself once its client has left; then it is cancelled."""
+
+KEEPALIVE_TIMEOUT = "keepalive ping timeout"
+REFUSED = "the handshake was refused"
+
+
+class Drain:
+    """The server's notice that it goes away, for `scope["extensions"]["longwire.drain"]`."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def set(self) -> None:
+        self._event.set()
+
+
+class MemoryConversation:
+    """One connection to an application in this event loop."""
+
+    def __init__(self, app: ASGIApp, scope: Scope, *, raise_app_exceptions: bool = True) -> None:
+        self.scope = scope
+        self.subprotocol: str | None = None
+        self.headers: Sequence[Header] = ()
+        self.client_state = State.CONNECTING
+        self.application_state = State.CONNECTING
+        self._app = app
+        self._raises = raise_app_exceptions
+        self._drain = Drain()
+        scope.setdefault("extensions", {})["longwire.drain"] = {"notice": self._drain}
+        self._changed = asyncio.Condition()
+        self._inbox: deque[Message] = deque([{"type": "websocket.connect"}])
+        self._outbox: deque[Data] = deque()
+        self._unread = 0  # bytes in the outbox
+        self._bound = SEND_BUFFER_BYTES
+        self._disconnect: Message | None = None  # what the application hears at the end
+        self._end: WebSocketDisconnect | None = None  # what the client sees at the end
+        self._denial: tuple[int, list[Header], bytes] | None = None
+        self._counts = [0, 0]  # messages the application has received and sent
+        self._error: BaseException | None = None
+        self._is_error_told = False
+        self._task: asyncio.Task[None] | None = None
+
+    # ---- the client -------------------------------------------------------------------------
+
+    async def open(self, timeout: float) -> None:
+        self._task = asyncio.create_task(self._run())
+        await self._wait_until(
+            lambda: self.application_state is State.OPEN or self._end is not None, timeout
+        )
+        if self._denial is not None and self._end is not None:
+            self.client_state = State.CLOSED
+            self._tell_error()
+            raise refused(*self._denial, self._end.reason)
+        self.client_state = State.OPEN
+
+    async def send(self, data: Data) -> None:
+        if self.client_state is not State.OPEN or self._end is not None:
+            self._tell_error()
+            raise self._end or WebSocketDisconnect(1006, "")
+        key = "text" if isinstance(data, str) else "bytes"
+        await self._notify(lambda: self._inbox.append({"type": "websocket.receive", key: data}))
+
+    async def receive(self, timeout: float) -> Data:
+        await self._wait_until(lambda: bool(self._outbox) or self._end is not None, timeout)
+        if self._outbox:
+            data = self._outbox.popleft()
+            await self._notify(lambda: self._take(data))
+            return data
+        self.client_state = State.CLOSED
+        self._tell_error()
+        assert self._end is not None
+        raise self._end
+
+    def _take(self, data: Data) -> None:
+        self._unread -= len(data)
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._leave(code, reason, code, reason)
+
+    async def lose(self) -> None:
+        await self._leave(1006, "connection lost", 1006, "")
+
+    async def lose_pongs(self) -> None:
+        await self._leave(1006, KEEPALIVE_TIMEOUT, 1011, KEEPALIVE_TIMEOUT)
+
+    async def stop_reading(self) -> None:
+        self._bound = 0
+
+    async def resume_reading(self) -> None:
+        await self._notify(lambda: setattr(self, "_bound", SEND_BUFFER_BYTES))
+
+    async def go_away(self) -> None:
+        """Tell the application that the server is going away; its sockets are still open."""
+        self._drain.set()
+
+    async def drain(self, code: int = 1012) -> None:
+        """Close as a server that goes away does."""
+        self._drain.set()
+        await self._leave(code, "server going away", code, "server going away")
+
+    async def _leave(self, heard: int, why: str, seen: int, shown: str) -> None:
+        """End the connection: the application hears one code, the client sees another."""
+        self.client_state = State.CLOSED
+        await self._notify(lambda: self._finish(heard, why, seen, shown))
+
+    async def finish(self, timeout: float) -> None:
+        task = self._task
+        if task is None:
+            return
+        await asyncio.wait({task}, timeout=min(GRACE, timeout))
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=timeout)
+        if not task.done():
+            raise ReceiveTimeout(
+                f"the application did not end within {timeout:g} s of being cancelled; "
+                f"it was {whereabouts(task)}"
+            )
+        self._tell_error()
+
+    # ---- the application --------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            await self._app(self.scope, self._receive, self._send)
+        except asyncio.CancelledError:
+            await self._notify(
+                lambda: self._finish(1006, "", 1006, "the application was cancelled")
+            )
+            raise
+        except Exception as error:
+            await self._notify(partial(self._on_raised, error))
+        else:
+            await self._notify(self._on_returned)
+
+    def _on_raised(self, error: Exception) -> None:
+        is_normal = self._disconnect is not None and isinstance(
+            error, (ConnectionClosed, TheirDisconnect)
+        )
+        if not is_normal:
+            self._error = error
+        if self.application_state is State.OPEN:
+            self._finish(1006, "", 1011, "internal error")
+        else:
+            self._deny(500, [], b"Internal Server Error", f"the application raised {error!r}")
+
+    def _on_returned(self) -> None:
+        if self.application_state is State.OPEN:
+            self._finish(1000, "", 1000, "")
+        elif self._end is None:
+            self._deny(500, [], b"Internal Server Error", "the application returned unanswered")
+
+    async def _receive(self) -> Message:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._inbox or self._disconnect is not None)
+            if not self._inbox:
+                assert self._disconnect is not None
+                return dict(self._disconnect)
+            message = self._inbox.popleft()
+            self._counts[0] += message["type"] == "websocket.receive"
+            return message
+
+    async def _send(self, message: Message) -> None:
+        if self._disconnect is not None:
+            raise ConnectionClosed(self._disconnect["code"], self._disconnect["reason"])
+        following = after_send(self.application_state, message)
+        async with self._changed:
+            if message["type"] == "websocket.send":
+                await self._changed.wait_for(self._has_room)
+                if self._disconnect is not None:
+                    raise ConnectionClosed(self._disconnect["code"], self._disconnect["reason"])
+            self._act(message)
+            self.application_state = following
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._unread < self._bound or self._disconnect is not None
+
+    def _act(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "websocket.accept":
+            self.subprotocol = message.get("subprotocol")
+            self.headers = list(message.get("headers") or ())
+        elif kind == "websocket.send":
+            data = message_data(message)
+            self._outbox.append(data)
+            self._unread += len(data)
+            self._counts[1] += 1
+        elif kind == "websocket.close":
+            code, reason = message.get("code", 1000), message.get("reason") or ""
+            if self.application_state is State.OPEN:
+                self._finish(code, reason, code, reason)
+            else:
+                self._deny(403, [], b"Forbidden", f"closed with {code} {reason!r} before accept")
+        elif kind == "websocket.http.response.start":
+            self._denial = (message["status"], list(message.get("headers") or ()), b"")
+        else:
+            status, headers, body = self._denial or (500, [], b"")
+            body += message.get("body", b"")
+            self._denial = (status, headers, body)
+            if not message.get("more_body", False):
+                self._deny(status, headers, body, "the application's denial response")
+
+    def _deny(self, status: int, headers: list[Header], body: bytes, cause: str) -> None:
+        self._denial = (status, headers, body)
+        self._finish(1006, REFUSED, 1006, cause)
+
+    def _finish(self, heard: int, why: str, seen: int, shown: str) -> None:
+        """Fix the end, for either side; the first one is the one."""
+        if self._end is None:
+            self._disconnect = {"type": "websocket.disconnect", "code": heard, "reason": why}
+            self._end = WebSocketDisconnect(seen, shown)
+
+    # ---- waiting ----------------------------------------------------------------------------
+
+    async def _notify(self, change: Any) -> None:
+        async with self._changed:
+            change()
+            self._changed.notify_all()
+
+    async def _wait_until(self, predicate: Any, timeout: float) -> None:
+        assert self._task is not None
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(predicate)
+        except TimeoutError:
+            received, sent = self._counts
+            raise ReceiveTimeout(
+                f"nothing came within {timeout:g} s; the application was "
+                f"{whereabouts(self._task)} (it has received {received} messages and sent {sent})"
+            ) from None
+
+    def _tell_error(self) -> None:
+        """Raise what the application raised, once."""
+        if self._error is not None and self._raises and not self._is_error_told:
+            self._is_error_told = True
+            raise self._error
