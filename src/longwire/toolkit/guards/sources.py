@@ -77,9 +77,9 @@ def from_subprotocol(name: str = "bearer") -> Source:
         offered = list(connection.scope.get("subprotocols") or ())
         if offered.count(name) != 1 or offered.index(name) + 1 == len(offered):
             return None
-        token = offered.pop(offered.index(name) + 1)
+        token: str = offered.pop(offered.index(name) + 1)
         connection.scope["subprotocols"] = offered
-        return str(token)
+        return token or None
 
     return find
 
