@@ -154,8 +154,4 @@ def _is_handler(endpoint: Any) -> bool:
     """Return whether it takes a WebSocket, as functions do; classes and their objects are ASGI."""
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
-    return inspect.isfunction(endpoint) or inspect.ismethod(endpoint) or _is_compiled(endpoint)
-
-
-def _is_compiled(endpoint: Any) -> bool:
-    return type(endpoint).__name__ == "cython_function_or_method"
+    return inspect.isfunction(endpoint) or inspect.ismethod(endpoint)
