@@ -58,6 +58,8 @@ class _Run:
                 raise TimeoutError(f"{stage} took more than {timeout:g} s; it was {place}")
             elif stage == "shutdown":
                 self._task.result()
-            # One that ends at once, or raises, knows no lifespan: servers then go on without.
+            else:
+                # It ended at once, or raised: it knows no lifespan, and servers go on without.
+                self._task.exception()
         finally:
             answer.cancel()
