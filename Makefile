@@ -24,6 +24,7 @@ check: $(BUILT) $(TOOLS) ## Lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python tests/typing
 	$(BIN)/lint-imports
 
 format: $(BUILT) $(TOOLS) ## Format the code

@@ -30,9 +30,11 @@ class StandardCodec:
     """The standard library's json; it validates no types."""
 
     def encode(self, value: Any) -> str:
+        """Return `value` as compact JSON; TypeError or ValueError if it has no JSON form."""
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
     def decode(self, data: str | bytes, type: Any = Any) -> Any:
+        """Return the value; InvalidJSON, or TypeError if a type is asked for."""
         _refuse_type(self, type)
         try:
             return json.loads(data)
@@ -51,9 +53,11 @@ class OrjsonCodec:
         self._orjson = orjson
 
     def encode(self, value: Any) -> str:
+        """Return `value` as compact JSON; TypeError if it has no JSON form."""
         return self._orjson.dumps(value).decode()
 
     def decode(self, data: str | bytes, type: Any = Any) -> Any:
+        """Return the value; InvalidJSON, or TypeError if a type is asked for."""
         _refuse_type(self, type)
         try:
             return self._orjson.loads(data)
@@ -72,9 +76,11 @@ class MsgspecCodec:
         self._decoders: dict[Any, Any] = {}
 
     def encode(self, value: Any) -> str:
+        """Return `value` as compact JSON; TypeError if it has no JSON form."""
         return self._encoder.encode(value).decode()
 
     def decode(self, data: str | bytes, type: Any = Any) -> Any:
+        """Return the value as `type`; InvalidJSON, InvalidMessage."""
         decoder = self._decoders.get(type)
         if decoder is None:  # as many as the application has types
             decoder = self._decoders[type] = self._msgspec.json.Decoder(type)

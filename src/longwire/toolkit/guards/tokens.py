@@ -12,7 +12,7 @@ import inspect
 import time
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
@@ -21,8 +21,6 @@ from longwire.toolkit.guards.refusal import POLICY_VIOLATION, logger, refuse
 from longwire.toolkit.guards.sources import Source, from_header
 
 T = TypeVar("T")
-
-Verify = Callable[[str], T | Awaitable[T | None] | None]
 
 UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}  # RFC 9110 section 11.6.1: a 401 names a way in
 
@@ -37,9 +35,29 @@ class Token(Generic[T]):
     `recheck` verifies again every so many seconds: a revoked token closes the socket.
     """
 
+    @overload
     def __init__(
         self,
-        verify: Verify[T],
+        verify: Callable[[str], Awaitable[T | None]],
+        *sources: Source,
+        expires: Callable[[T], float | None] | None = None,
+        recheck: float | None = None,
+        close_code: int | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        verify: Callable[[str], T | None],
+        *sources: Source,
+        expires: Callable[[T], float | None] | None = None,
+        recheck: float | None = None,
+        close_code: int | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        verify: Callable[[str], Any],
         *sources: Source,
         expires: Callable[[T], float | None] | None = None,
         recheck: float | None = None,

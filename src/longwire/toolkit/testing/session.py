@@ -71,6 +71,7 @@ class AsyncWebSocketSession:
 
     @property
     def accepted_subprotocol(self) -> str | None:
+        """The subprotocol the application accepted with, or None."""
         return self._opened.subprotocol
 
     @property
@@ -98,12 +99,15 @@ class AsyncWebSocketSession:
             await self._opened.send(message_data(message))
 
     async def send_text(self, data: str) -> None:
+        """Send a text message; WebSocketDisconnect once the connection has ended."""
         await self._opened.send(data)
 
     async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message; WebSocketDisconnect once the connection has ended."""
         await self._opened.send(data)
 
     async def send_json(self, data: Any, mode: str = "text") -> None:
+        """Send a value as JSON, as a text message or with mode="binary" a binary one."""
         text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
         await self._opened.send(text if mode == "text" else text.encode())
 
@@ -154,6 +158,7 @@ class AsyncWebSocketSession:
         await self._opened.stop_reading()
 
     async def resume_reading(self) -> None:
+        """Read again."""
         await self._opened.resume_reading()
 
     async def lose_pongs(self) -> None:
@@ -215,6 +220,7 @@ class WebSocketSession:
 
     @property
     def accepted_subprotocol(self) -> str | None:
+        """The subprotocol the application accepted with, or None."""
         return self._session.accepted_subprotocol
 
     @property
@@ -237,12 +243,15 @@ class WebSocketSession:
         self._call(self._session.send, message)
 
     def send_text(self, data: str) -> None:
+        """Send a text message; WebSocketDisconnect once the connection has ended."""
         self._call(self._session.send_text, data)
 
     def send_bytes(self, data: bytes) -> None:
+        """Send a binary message; WebSocketDisconnect once the connection has ended."""
         self._call(self._session.send_bytes, data)
 
     def send_json(self, data: Any, mode: str = "text") -> None:
+        """Send a value as JSON, as a text message or with mode="binary" a binary one."""
         self._call(self._session.send_json, data, mode)
 
     def receive(self, timeout: float | None = None) -> Message:
@@ -279,6 +288,7 @@ class WebSocketSession:
         self._call(self._session.stop_reading)
 
     def resume_reading(self) -> None:
+        """Read again."""
         self._call(self._session.resume_reading)
 
     def lose_pongs(self) -> None:
