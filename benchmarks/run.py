@@ -23,12 +23,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scenarios import Scenario, scenarios
+from benchmarks.scenarios import Scenario, scenarios, toolkit_scenarios
 from benchmarks.servers import LOAD_CORE, ROOT, Running, commands, install_peers, running
 
 BUILD = ROOT / ".artifacts" / "bench"
 WSLOAD = BUILD / "wsload"
-OURS, REFERENCE, RAW_TCP = "longwire", "uvicorn", "raw-tcp"
+OURS, REFERENCE, RAW_TCP, TOOLKIT = "longwire", "uvicorn", "raw-tcp", "toolkit"
 
 Result = dict[str, Any]
 
@@ -47,18 +47,38 @@ def main() -> int:
     install_peers()
     console = Console(width=max(Console().width, 100))
     console.print(machine())
-    table = new_table(servers)
+    chosen = [s for s in scenarios(arguments.time) if arguments.only in s.name]
     faults = 0
-    for scenario in scenarios(arguments.time):
-        if arguments.only not in scenario.name:
-            continue
-        able = [name for name in servers if scenario.is_echo or name != RAW_TCP]
-        results = measure(scenario, able, arguments.rounds)
-        faults += keep(scenario, results)
-        add_row(table, scenario, servers, results)
-    console.print(table)
+    title = "medians; a ratio above 1 is in Longwire's favour"
+    if chosen:
+        faults += compare(console, title, chosen, servers, (OURS, REFERENCE), arguments.rounds)
+    chosen = [s for s in toolkit_scenarios(arguments.time) if arguments.only in s.name]
+    title = "the toolkit's receive_text() and send_text(), beside the raw ASGI echo"
+    if chosen:
+        pair = (TOOLKIT, OURS)
+        faults += compare(console, title, chosen, list(pair), pair, arguments.rounds)
     console.print(f"every result: {BUILD / 'results.jsonl'}")
     return 1 if faults else 0
+
+
+def compare(
+    console: Console,
+    title: str,
+    chosen: list[Scenario],
+    servers: list[str],
+    pair: tuple[str, str],
+    rounds: int,
+) -> int:
+    """Measure the scenarios, print their table; the ratio is between the two of `pair`."""
+    table = new_table(title, servers)
+    faults = 0
+    for scenario in chosen:
+        able = [name for name in servers if scenario.is_echo or name != RAW_TCP]
+        results = measure(scenario, able, rounds)
+        faults += keep(scenario, results)
+        add_row(table, scenario, servers, results, pair)
+    console.print(table)
+    return faults
 
 
 def build() -> None:
@@ -109,8 +129,8 @@ def keep(scenario: Scenario, results: dict[str, list[Result]]) -> int:
     return faults
 
 
-def new_table(servers: list[str]) -> Table:
-    table = Table(title="medians; a ratio above 1 is in Longwire's favour")
+def new_table(title: str, servers: list[str]) -> Table:
+    table = Table(title=title)
     table.add_column("scenario")
     for name in servers:
         table.add_column(name, justify="right")
@@ -120,19 +140,24 @@ def new_table(servers: list[str]) -> Table:
 
 
 def add_row(
-    table: Table, scenario: Scenario, servers: list[str], results: dict[str, list[Result]]
+    table: Table,
+    scenario: Scenario,
+    servers: list[str],
+    results: dict[str, list[Result]],
+    pair: tuple[str, str],
 ) -> None:
+    subject, reference = pair
     figures = {name: [r[scenario.figure] for r in found] for name, found in results.items()}
     cells = [
         f"{statistics.median(figures[name]):,.0f} {scenario.unit}" if name in figures else "-"
         for name in servers
     ]
     ratio = met = "-"
-    if OURS in figures and REFERENCE in figures:
-        pairs = zip(figures[OURS], figures[REFERENCE], strict=True)
+    if subject in figures and reference in figures:
+        pairs = zip(figures[subject], figures[reference], strict=True)
         value = statistics.median(scenario.ratio(ours, theirs) for ours, theirs in pairs)
         ratio, met = f"{value:.2f}", "yes" if value >= scenario.floor else "no"
-    first = results.get(OURS) or next(iter(results.values()))
+    first = results.get(subject) or next(iter(results.values()))
     cpu = statistics.median(r.get("server_cpu", 0) for r in first)
     client = statistics.median(r["client_cpu"] for r in first)
     table.add_row(

@@ -43,6 +43,10 @@ def commands(port: int) -> dict[str, list[str]]:
             *uvicorn, echo, f"--port={port}", *OPTIONS,
             "--ws=websockets-sansio", "--http=httptools",
         ],
+        "toolkit": [
+            sys.executable, "-m", "longwire", "serve", "benchmarks.toolkit_echo:app",
+            f"--port={port}", *OPTIONS,
+        ],
         "raw-tcp": [sys.executable, "-m", "benchmarks.raw_tcp", str(port)],
     }  # fmt: skip
 

@@ -5,16 +5,10 @@ longwire serve examples.demo.app:app
 
 from __future__ import annotations
 
-from examples.demo.pages import serve_page
-from examples.demo.socket import serve_socket
-from examples.http_and_websocket import lifespan
-from longwire.asgi import Receive, Scope, Send
+from starlette.applications import Starlette
 
+from examples.demo.pages import pages
+from examples.demo.socket import chat
+from longwire import WebSocketRoute
 
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "lifespan":
-        await lifespan(receive, send)
-    elif scope["type"] == "websocket":
-        await serve_socket(scope, receive, send)
-    else:
-        await serve_page(scope, send)
+app = Starlette(routes=[*pages, WebSocketRoute("/ws", chat, max_size=16 * 1024)])

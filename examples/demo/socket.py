@@ -13,10 +13,10 @@ import json
 import time
 from collections import defaultdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from examples.rooms import Rooms
-from longwire.asgi import Receive, Scope, Send
+from longwire import WebSocket
+from longwire.toolkit import InvalidJSON, UnexpectedMessage
 
 MAX_NAME = 24
 MAX_ROOM = 24
@@ -35,34 +35,28 @@ class BadMessage(Exception):
     """What the client sent is not what it may send now."""
 
 
-async def serve_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()
-    if scope["path"] != "/ws" or not is_same_origin(scope):
-        await send({"type": "websocket.close"})
-        return
-    await send({"type": "websocket.accept"})
+async def chat(websocket: WebSocket) -> None:
+    await websocket.accept()
     try:
         async with asyncio.timeout(JOIN_TIMEOUT):
-            message = await next_message(receive)
-        if message is None:
-            return
+            message = await websocket.receive_json()
         name = field(message, "join", "name", MAX_NAME)
         room = field(message, "join", "room", MAX_ROOM)
-        await take_part(room, name, receive, send)
+        await take_part(room, name, websocket)
     except TimeoutError:
-        await send({"type": "websocket.close", "code": NOT_JOINED, "reason": "say who you are"})
-    except BadMessage as error:
-        await send({"type": "websocket.close", "code": BAD_MESSAGE, "reason": str(error)})
+        await websocket.close(NOT_JOINED, "say who you are")
+    except (BadMessage, InvalidJSON, UnexpectedMessage) as error:
+        await websocket.close(BAD_MESSAGE, str(error))
 
 
-async def take_part(room: str, name: str, receive: Receive, send: Send) -> None:
+async def take_part(room: str, name: str, websocket: WebSocket) -> None:
     name = free_name(room, name)
-    async with rooms.joined(room, send) as member:
+    async with rooms.joined(room, websocket.send) as member:
         people[room].append(name)
         member.post(json.dumps({"type": "you", "name": name}))
         announce(room, "joined", name)
         try:
-            while (message := await next_message(receive)) is not None:
+            async for message in websocket.iter_json():
                 text = field(message, "say", "text", MAX_TEXT)
                 said = {"type": "said", "name": name, "text": text, "at": time.time_ns() // 10**6}
                 rooms.publish(room, json.dumps(said))
@@ -84,40 +78,13 @@ def announce(room: str, kind: str, name: str) -> None:
     rooms.publish(room, json.dumps({"type": kind, "name": name, "people": sorted(people[room])}))
 
 
-async def next_message(receive: Receive) -> dict[str, Any] | None:
-    """Return the next message, None at the end of the connection; BadMessage if it is no object."""
-    event = await receive()
-    if event["type"] == "websocket.disconnect":
-        return None
-    try:
-        message = json.loads(event.get("text") or "")
-    except ValueError:
-        raise BadMessage("a message is a JSON object") from None
+def field(message: Any, kind: str, name: str, limit: int) -> str:
+    """Return a text of the message, without blanks around it; BadMessage if it is not right."""
     if not isinstance(message, dict):
         raise BadMessage("a message is a JSON object")
-    return message
-
-
-def field(message: dict[str, Any], kind: str, name: str, limit: int) -> str:
-    """Return a text of the message, without blanks around it; BadMessage if it is not right."""
     value = message.get(name)
     if message.get("type") != kind or not isinstance(value, str):
         raise BadMessage(f"expected a {kind!r} with {name!r}")
     if not 0 < len(value.strip()) <= limit:
         raise BadMessage(f"{name!r} is 1 to {limit} characters")
     return value.strip()
-
-
-def is_same_origin(scope: Scope) -> bool:
-    """Return whether the page that opens the socket came from this host, or is no page at all.
-
-    Browsers let any page open a socket anywhere, with the user's cookies: they only say from where.
-    """
-    headers = dict(scope["headers"])
-    origin = headers.get(b"origin")
-    if origin is None:
-        return True  # not a browser
-    try:
-        return bool(urlsplit(origin.decode("ascii")).netloc.encode() == headers.get(b"host"))
-    except ValueError:
-        return False
