@@ -201,9 +201,11 @@ class WebSocket(HTTPConnection):
         if self._says is not OPEN or self._hears is not OPEN:
             raise self._not_open("receive")
         message = await (self._receive() if self._ahead is None else self._ahead.take())
+        return self._data_of(message)
+
+    def _data_of(self, message: Message) -> str | bytes:
         if message["type"] == "websocket.receive":
-            text: str | None = message.get("text")
-            return message_data(message) if text is None else text
+            return message_data(message)
         self._hear(message)
         raise self._disconnect(message)
 
@@ -214,7 +216,14 @@ class WebSocket(HTTPConnection):
         RuntimeError and a KeyError) if the message is binary; LifecycleError (a RuntimeError)
         before accept().
         """
-        data = await self._receive_data()
+        # _receive_data() in line for the most frequent of all calls: a coroutine less.
+        if self._ahead is None and self._says is OPEN and self._hears is OPEN:
+            message = await self._receive()
+            data = message.get("text")
+            if data is None:
+                data = self._data_of(message)
+        else:
+            data = await self._receive_data()
         if isinstance(data, str):
             return data
         raise unexpected("text", data, "receive_bytes")
