@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -530,3 +532,26 @@ async def test_the_plugins_asynchronous_fixture(
     async with async_websocket_client(app) as tester, tester.websocket_connect("/echo") as ws:
         await ws.send_text("x")
         assert await ws.receive_text() == "x"
+
+
+LIVE_TEST = """
+def app(scope, receive, send): raise AssertionError("not in process")
+
+def test_live(websocket_client):
+    with websocket_client(app).websocket_connect("/echo") as ws:
+        ws.send_text("x")
+        assert ws.receive_text() == "x"
+"""
+
+
+async def test_the_plugin_against_a_live_port(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "test_live.py").write_text(LIVE_TEST)
+    async with serve(app) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path),
+            f"--rootdir={tmp_path}", f"--live-url={server.url('http')}",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await asyncio.wait_for(process.communicate(), 25)
+    assert process.returncode == 0, output.decode()
+    assert b"1 passed" in output
