@@ -169,6 +169,32 @@ async def test_app_raises_is_500_logged_once_and_nothing_leaks(
     assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) == 1
 
 
+@pytest.mark.parametrize("is_started", [False, True], ids=["before the start", "after it"])
+async def test_a_cancelled_app_answers_for_itself_and_the_connection_ends(
+    serve: Serve, is_started: bool
+) -> None:
+    """The next response would be taken for the one that is missing."""
+    paths: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        paths.append(scope["path"])
+        if is_started:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        raise asyncio.CancelledError
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get("/a") + get("/b"))
+        if is_started:
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert b" 200 " in head
+            assert await client.eof() == b"4\r\npart\r\n"
+        else:
+            assert (await client.response()).status == 500
+            assert await client.eof() == b""
+    assert paths == ["/a"]
+
+
 @pytest.mark.parametrize("kind", ["chunked", "length"])
 async def test_app_raises_after_the_start_cuts_the_connection(serve: Serve, kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

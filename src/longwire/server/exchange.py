@@ -58,11 +58,13 @@ class Exchange:
         state = self._protocol.state
         try:
             await state.application(self._scope, self.receive, self.send)
-        except Exception as error:
+        except BaseException as error:  # a cancelled application owes an answer too
             # A client that left while it was being answered is nobody's error.
             if not (self._is_lost and is_caused_by_closing(error)):
                 state.logger.exception("the application raised on %s", self._scope["path"])
             self._fail()
+            if not isinstance(error, Exception):
+                raise
         else:
             if not self.response.is_complete and not self._is_lost:
                 state.logger.error(
@@ -73,21 +75,19 @@ class Exchange:
             self._protocol.on_exchange_done(self)
 
     def _fail(self) -> None:
-        """Answer 500 if nothing has been sent; else the cut connection tells."""
-        if self._is_lost or self.response.is_complete:
+        """Answer 500 if nothing has been sent; else the protocol cuts the connection."""
+        if self._is_lost or not self.response.is_head_pending:
             return
-        if self.response.is_head_pending:
-            self._protocol.write(
-                plain_response(
-                    500,
-                    "Internal Server Error",
-                    default_headers=self._protocol.state.default_headers(),
-                )
+        self._protocol.write(
+            plain_response(
+                500,
+                "Internal Server Error",
+                default_headers=self._protocol.state.default_headers(),
             )
-            self._log(500)
-            self._protocol.close()
-        else:
-            self._protocol.abort()
+        )
+        self._log(500)
+        self.response.keep_alive = False
+        self.response.is_complete = True
 
     # ---- what the protocol brings -----------------------------------------------------------
 

@@ -293,7 +293,9 @@ class HttpProtocol(asyncio.Protocol):
         self._exchange = None
         if self._transport is None or self._phase is Phase.CLOSING:
             return
-        if (
+        if not exchange.response.is_complete:
+            self.abort()  # what came next would be taken for the rest of this response
+        elif (
             not exchange.response.keep_alive
             or not exchange.has_body_ended
             or (self.state.is_draining and not self._pipeline)
