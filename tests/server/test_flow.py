@@ -93,6 +93,32 @@ async def test_send_waits_for_a_reader_that_stops(serve: Serve) -> None:
                 assert len(await client.message()) == 100_000
 
 
+async def test_send_waits_for_a_reader_that_stopped_before_the_upgrade(serve: Serve) -> None:
+    """The transport was full of the response before the handshake; nobody tells it again."""
+    size, sent = 8_000_000, 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal sent
+        await receive()
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"x" * size})
+            return
+        await send({"type": "websocket.accept"})
+        while sent < 300:
+            await send({"type": "websocket.send", "bytes": b"x" * 100_000})
+            sent += 1
+
+    async with serve(app, ws_ping_interval=0) as server:
+        async with connect(server, receive_buffer=4096) as client:
+            await client.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n" + request())
+            assert await stable(lambda: sent) == 0
+            assert len((await client.response()).body) == size
+            assert (await client.response()).status == 101
+            for _ in range(300):
+                assert len(await client.message()) == 100_000
+
+
 async def test_a_send_that_is_cancelled_while_it_waits_is_not_sent(serve: Serve) -> None:
     timed_out = asyncio.Event()
 

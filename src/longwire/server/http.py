@@ -364,6 +364,8 @@ class HttpProtocol(asyncio.Protocol):
         self.state.timers.cancel(self)
         session = Session(self.state, transport, scope, request, early)
         transport.set_protocol(session)  # type: ignore[arg-type]
+        if self._writable is not None:
+            session.pause_writing()  # by the response before it; the transport tells no one twice
         session.start()
         self.state.connections.discard(self)
         self.resume_reading()
