@@ -62,6 +62,14 @@ async def test_keep_alive_and_pipelining_in_order(serve: Serve, bytewise: bool) 
         assert await client.eof() == b""
 
 
+async def test_a_pipelined_request_whose_body_comes_later(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        await client.send(get("/a") + get("/b", "Content-Length: 5", method="POST"))
+        assert (await client.response()).body == b"GET /a "
+        await client.send(b"hello")
+        assert (await client.response()).body == b"POST /b hello"
+
+
 @bytewise
 async def test_chunked_request(serve: Serve, bytewise: bool) -> None:
     async with serve(mirror) as server, connect(server) as client:

@@ -304,6 +304,7 @@ class HttpProtocol(asyncio.Protocol):
             self.close()
         elif self._pipeline:
             self._run(self._pipeline.popleft())
+            self.resume_reading()  # the rest of the last one's body, perhaps
         elif self._upgrade is not None:
             self._hand_over()
         else:
@@ -361,6 +362,7 @@ class HttpProtocol(asyncio.Protocol):
         assert transport is not None
         assert self._upgrade is not None
         scope, request, early = self._upgrade
+        self._upgrade = None
         self.state.timers.cancel(self)
         session = Session(self.state, transport, scope, request, early)
         transport.set_protocol(session)  # type: ignore[arg-type]
@@ -389,8 +391,10 @@ class HttpProtocol(asyncio.Protocol):
             transport.pause_reading()
 
     def resume_reading(self) -> None:
+        """Read on, unless a request or an upgrade waits for its turn."""
         transport = self._transport
-        if self._is_read_paused and transport is not None and not self._pipeline:
+        is_idle = not self._pipeline and self._upgrade is None
+        if self._is_read_paused and transport is not None and is_idle:
             self._is_read_paused = False
             if not transport.is_closing():
                 transport.resume_reading()
