@@ -19,6 +19,14 @@ from longwire.asgi import Header
 from longwire.engine.handshake import UpgradeRequest, parse_upgrade
 from longwire.errors import HandshakeError
 from longwire.server.exchange import Exchange
+from longwire.server.head import (
+    HEAD_TOO_LARGE,
+    TARGET_TOO_LONG,
+    Refused,
+    awaits_continue,
+    check_host,
+    names_websocket,
+)
 from longwire.server.response import Response, plain_response
 from longwire.server.scope import addresses, intern_header, make_scope
 from longwire.server.session import Session
@@ -32,26 +40,6 @@ LINGER_TIMEOUT = 2.0
 
 WRITE_BUFFER_BYTES = 64 * 1024
 """Bytes of response that the transport keeps before send() waits."""
-
-
-class Refused(Exception):
-    """The request cannot be served; the parser's callbacks raise it, data_received answers."""
-
-    def __init__(self, status: int, text: str, headers: tuple[Header, ...] = ()) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-        self.headers = headers
-
-
-HEAD_TOO_LARGE = (431, "Request Header Fields Too Large")
-TARGET_TOO_LONG = (414, "URI Too Long")
-
-HOST_CHARACTERS = frozenset(
-    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~%!$&'()*+,;=:[]"
-)
-"""RFC 3986 section 3.2, without user information: a Host with anything else makes frameworks that
-build a URL of it see another path."""
 
 
 class Phase(Enum):
@@ -189,7 +177,7 @@ class HttpProtocol(asyncio.Protocol):
         if size > self.state.config.limit_header_size:
             raise Refused(*HEAD_TOO_LARGE)
         self._head_size = 0
-        self._check_host()
+        check_host(self._parser.get_http_version(), self._headers)
         self.state.timers.cancel(self)
         if self._is_websocket():
             self._prepare_upgrade()
@@ -214,13 +202,6 @@ class HttpProtocol(asyncio.Protocol):
         newest = self._pipeline[-1] if self._pipeline else self._exchange
         return newest is not None and not newest.has_body_ended
 
-    def _check_host(self) -> None:
-        hosts = [value for name, value in self._headers if name == b"host"]
-        if len(hosts) != 1 and (hosts or self._parser.get_http_version() != "1.0"):
-            raise Refused(400, "Bad Request: one Host header is needed")  # RFC 9112 section 3.2
-        if hosts and not HOST_CHARACTERS.issuperset(hosts[0]):
-            raise Refused(400, "Bad Request: the Host header is no host")
-
     def _check_concurrency(self) -> None:
         limit = self.state.config.limit_concurrency
         if limit is not None and len(self.state.connections) > limit:
@@ -229,12 +210,7 @@ class HttpProtocol(asyncio.Protocol):
     def _is_websocket(self) -> bool:
         """Return whether a WebSocket is asked for; other upgrades are ignored (RFC 9110 7.8)."""
         return (
-            self._has_upgrade
-            and self.state.config.ws != "none"
-            and any(
-                name == b"upgrade" and b"websocket" in value.lower()
-                for name, value in self._headers
-            )
+            self._has_upgrade and self.state.config.ws != "none" and names_websocket(self._headers)
         )
 
     # ---- requests ---------------------------------------------------------------------------
@@ -269,10 +245,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._has_upgrade:
             keep_alive = False  # the parser takes what follows for another protocol's bytes
         response = Response(method, version, keep_alive, state.default_headers())
-        awaits_continue = version == "1.1" and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
-        )
-        exchange = Exchange(self, scope, response, awaits_continue)
+        exchange = Exchange(self, scope, response, awaits_continue(version, self._headers))
         state.count_request()
         if self._exchange is None:
             self._run(exchange)

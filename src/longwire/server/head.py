@@ -1,0 +1,51 @@
+"""A request's head (RFC 9112): what it must be before anything is made of it, and what it asks for.
+
+Headers are pairs of bytes, names in lower case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from longwire.asgi import Header
+
+
+class Refused(Exception):
+    """The request cannot be served; the parser's callbacks raise it, data_received answers."""
+
+    def __init__(self, status: int, text: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.headers = headers
+
+
+HEAD_TOO_LARGE = (431, "Request Header Fields Too Large")
+TARGET_TOO_LONG = (414, "URI Too Long")
+
+HOST_CHARACTERS = frozenset(
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~%!$&'()*+,;=:[]"
+)
+"""RFC 3986 section 3.2, without user information: a Host with anything else makes frameworks that
+build a URL of it see another path."""
+
+
+def check_host(http_version: str, headers: Iterable[Header]) -> None:
+    """Raise Refused unless the Host header is there once, and a host (RFC 9112 section 3.2)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1 and (hosts or http_version != "1.0"):
+        raise Refused(400, "Bad Request: one Host header is needed")
+    if hosts and not HOST_CHARACTERS.issuperset(hosts[0]):
+        raise Refused(400, "Bad Request: the Host header is no host")
+
+
+def names_websocket(headers: Iterable[Header]) -> bool:
+    """Return whether an Upgrade header names websocket."""
+    return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers)
+
+
+def awaits_continue(http_version: str, headers: Iterable[Header]) -> bool:
+    """Return whether the client waits for 100 before it sends the body (RFC 9110 10.1.1)."""
+    return http_version == "1.1" and any(
+        name == b"expect" and value.lower() == b"100-continue" for name, value in headers
+    )
