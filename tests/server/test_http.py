@@ -351,6 +351,8 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         (get("/", "X: " + "x" * 3000), 431),
         (get("/" + "x" * 3000), 414),
         (get("nowhere"), 400),
+        (get("test:443", method="CONNECT"), 501),
+        (get("http://test/", method="CONNECT"), 501),
         (get("ftp://elsewhere/"), 400),
     ],
     ids=[
@@ -358,7 +360,7 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         "host with a path", "host with a user", "length and chunked", "two lengths",
         "negative length", "length 1x", "space in name", "no colon", "bad chunk",
         "too many headers", "header too long", "target too long", "target not a path",
-        "target of another scheme",
+        "connect", "connect to a url", "target of another scheme",
     ],
 )  # fmt: skip
 async def test_bad_request(
@@ -413,11 +415,38 @@ async def test_idle_connections_are_closed(serve: Serve) -> None:
         assert await client.eof() == b""
 
 
-async def test_upgrade_to_something_else_is_served_as_http(serve: Serve) -> None:
+@bytewise
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+async def test_upgrade_to_something_else_is_served_as_http(
+    serve: Serve, bytewise: bool, protocol: str
+) -> None:
+    """Java's client sends it with every request; ws="none" makes websocket something else."""
+    upgrade = (f"Upgrade: {protocol}", "Connection: Upgrade, HTTP2-Settings")
+    async with serve(mirror, ws="none") as server, connect(server) as client:
+        sent = get("/a", *upgrade)
+        sent += get("/b", *upgrade, "Content-Length: 5", method="POST") + b"hello"
+        chunked = get("/c", *upgrade, "Transfer-Encoding: chunked", method="POST")
+        sent += chunked + b"5\r\nhello\r\n0\r\n\r\n" + get("/d")
+        await client.send(sent, bytewise)
+        for expected in (b"GET /a ", b"POST /b hello", b"POST /c hello", b"GET /d "):
+            assert (await client.response()).body == expected
+
+
+async def test_the_app_is_told_of_the_upgrade_that_is_ignored(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": dict(scope["headers"])[b"upgrade"]})
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get("/", "Upgrade: h2c", "Connection: Upgrade"))
+        assert (await client.response()).body == b"h2c"
+
+
+async def test_many_upgrades_to_something_else_in_one_read(serve: Serve) -> None:
     async with serve(mirror) as server, connect(server) as client:
-        await client.send(get("/x", "Upgrade: h2c", "Connection: Upgrade"))
-        assert (await client.response()).body == b"GET /x "
-        assert await client.eof() == b""
+        await client.send(get("/", "Upgrade: h2c", "Connection: Upgrade") * 50)
+        for _ in range(50):
+            assert (await client.response()).body == b"GET / "
 
 
 async def test_ws_none_serves_an_upgrade_as_http(serve: Serve) -> None:

@@ -49,3 +49,12 @@ def awaits_continue(http_version: str, headers: Iterable[Header]) -> bool:
     return http_version == "1.1" and any(
         name == b"expect" and value.lower() == b"100-continue" for name, value in headers
     )
+
+
+def without_upgrade(
+    method: bytes, target: bytes, http_version: str, headers: Iterable[Header]
+) -> bytes:
+    """Return the head as it would be of a client that asks for no other protocol."""
+    lines = [b"%b %b HTTP/%b" % (method, target, http_version.encode("ascii"))]
+    lines += [name + b": " + value for name, value in headers if name != b"upgrade"]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

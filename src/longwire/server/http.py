@@ -26,6 +26,7 @@ from longwire.server.head import (
     awaits_continue,
     check_host,
     names_websocket,
+    without_upgrade,
 )
 from longwire.server.response import Response, plain_response
 from longwire.server.scope import addresses, intern_header, make_scope
@@ -59,6 +60,7 @@ class HttpProtocol(asyncio.Protocol):
         "_has_upgrade",
         "_head_size",
         "_headers",
+        "_ignored",
         "_is_read_paused",
         "_is_tls",
         "_parser",
@@ -82,6 +84,7 @@ class HttpProtocol(asyncio.Protocol):
         self._headers: list[Header] = []
         self._head_size = 0
         self._has_upgrade = False
+        self._ignored: list[Header] | None = None  # headers with another protocol's upgrade
         self._exchange: Exchange | None = None  # the request being answered
         self._pipeline: deque[Exchange] = deque()  # the ones behind it
         self._upgrade: tuple[dict[str, Any], UpgradeRequest, bytes] | None = None
@@ -111,10 +114,7 @@ class HttpProtocol(asyncio.Protocol):
             self._wait(self.state.config.timeout_headers)
         self._head_size += len(data)  # set back whenever a head is complete
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._on_upgrade(data[upgrade.args[0] :])
-            return
+            self._parse(data)
         except httptools.HttpParserCallbackError as error:
             refused = error.__cause__ or error.__context__
             if not isinstance(refused, Refused):
@@ -126,6 +126,15 @@ class HttpProtocol(asyncio.Protocol):
             return
         if self._head_size > self.state.config.limit_header_size and not self._in_body():
             self._refuse(Refused(*(HEAD_TOO_LARGE if self._headers else TARGET_TOO_LONG)))
+
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._on_upgrade(data[upgrade.args[0] :])
+            else:
+                return
 
     def eof_received(self) -> bool:
         return False  # nobody waits for an answer that half closes
@@ -173,14 +182,20 @@ class HttpProtocol(asyncio.Protocol):
         self._headers.append(header)
 
     def on_headers_complete(self) -> None:
+        if self._ignored is not None:
+            self._headers, self._ignored = self._ignored, None
         size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
         if size > self.state.config.limit_header_size:
             raise Refused(*HEAD_TOO_LARGE)
         self._head_size = 0
         check_host(self._parser.get_http_version(), self._headers)
         self.state.timers.cancel(self)
+        if self._parser.get_method() == b"CONNECT":
+            raise Refused(501, "Not Implemented: this is no proxy")
         if self._is_websocket():
             self._prepare_upgrade()
+        elif self._parser.should_upgrade():
+            self._ignored = self._headers
         else:
             self._start_exchange()
 
@@ -190,7 +205,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._head_size = 0
-        if self._upgrade is None:
+        if self._upgrade is None and self._ignored is None:
             self._newest().on_body_end()
 
     def _newest(self) -> Exchange:
@@ -208,7 +223,7 @@ class HttpProtocol(asyncio.Protocol):
             raise Refused(503, "Service Unavailable")
 
     def _is_websocket(self) -> bool:
-        """Return whether a WebSocket is asked for; other upgrades are ignored (RFC 9110 7.8)."""
+        """Return whether a WebSocket is asked for, and served."""
         return (
             self._has_upgrade and self.state.config.ws != "none" and names_websocket(self._headers)
         )
@@ -242,8 +257,6 @@ class HttpProtocol(asyncio.Protocol):
         scope["method"] = method
         scope["extensions"] = state.http_extensions
         keep_alive = self._parser.should_keep_alive() and not state.is_draining
-        if self._has_upgrade:
-            keep_alive = False  # the parser takes what follows for another protocol's bytes
         response = Response(method, version, keep_alive, state.default_headers())
         exchange = Exchange(self, scope, response, awaits_continue(version, self._headers))
         state.count_request()
@@ -304,23 +317,25 @@ class HttpProtocol(asyncio.Protocol):
         state.count_request()
         self._upgrade = (scope, request, b"")
 
-    def _on_upgrade(self, early: bytes) -> None:
-        """The parser stopped behind a head with an Upgrade; `early` came behind it."""
+    def _on_upgrade(self, early: bytes) -> bytes:
+        """The parser stopped behind a head with an Upgrade; return what another is to parse."""
         if self._upgrade is None:
-            # Another protocol's: served as plain HTTP, as the connection's last request. Its body,
-            # if it has one, was not parsed and counts as not read.
-            if not self._has_body_header():
-                self._newest().on_body_end()
-            return
+            return self._ignore_upgrade() + early
         if early:
             self._keep_early(early)
         if self._exchange is None:
             self._hand_over()
+        return b""
 
-    def _has_body_header(self) -> bool:
-        return any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in self._headers
+    def _ignore_upgrade(self) -> bytes:
+        """Another protocol is not spoken here: the request is plain HTTP (RFC 9110 section 7.8).
+
+        The parser would leave out its body, and take nothing that follows; so a new one reads the
+        same head without the upgrade. The application is told all headers.
+        """
+        parser, self._parser = self._parser, httptools.HttpRequestParser(self)
+        return without_upgrade(
+            parser.get_method(), self._target, parser.get_http_version(), self._headers
         )
 
     def _keep_early(self, data: bytes) -> None:
