@@ -21,6 +21,7 @@ from tests.wire import (
     PING,
     PONG,
     TEXT,
+    Wire,
     close,
     connect,
     frame,
@@ -143,6 +144,76 @@ async def test_a_send_that_is_cancelled_while_it_waits_is_not_sent(serve: Serve)
             assert message.payload.startswith(f"{received} ".encode())
             received += 1
         assert message.payload[2:].decode() == str(received)
+
+
+SIZE = 8_000_000
+
+
+async def crawl(client: Wire) -> int:
+    """Read for two seconds, so slowly that no room in the kernel's buffer is seen meanwhile."""
+    for _ in range(40):
+        await client.reader.readexactly(5_000)
+        await asyncio.sleep(0.05)
+    return 40 * 5_000
+
+
+async def test_a_slow_reader_gets_the_whole_last_response(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x" * SIZE})
+
+    monkeypatch.setattr("longwire.server.http.CLOSE_TIMEOUT", 0.2)
+    async with serve(app) as server, connect(server, receive_buffer=4096) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        await client.reader.readuntil(b"\r\n\r\n")
+        await client.reader.readexactly(SIZE - await crawl(client))
+        assert await client.eof() == b""
+
+
+async def test_a_reader_that_stops_at_the_last_response_is_cut(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x" * SIZE})
+
+    monkeypatch.setattr("longwire.server.http.CLOSE_TIMEOUT", 0.2)
+    async with serve(app) as server, connect(server, receive_buffer=4096) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        await client.reader.readuntil(b"\r\n\r\n")
+        await asyncio.wait_for(server.state.idle.wait(), 5)
+
+
+async def test_a_slow_reader_gets_the_whole_denial(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 401})
+        await send({"type": "websocket.http.response.body", "body": b"x" * SIZE})
+
+    async with serve(app, ws_close_timeout=0.2) as server:
+        async with connect(server, receive_buffer=4096) as client:
+            await client.send(request())
+            await client.reader.readuntil(b"\r\n\r\n")
+            await client.reader.readexactly(SIZE - await crawl(client))
+            assert await client.eof() == b""
+
+
+async def test_a_slow_reader_gets_what_was_sent_before_the_close(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": b"x" * SIZE})
+        await send({"type": "websocket.close", "code": 4000})
+
+    async with serve(app, ws_close_timeout=0.2, ws_send_buffer=SIZE * 2) as server:
+        async with websocket(server, receive_buffer=4096) as client:
+            header = 10
+            await client.reader.readexactly(SIZE + header - await crawl(client))
+            assert (await client.close_frame()).code == 4000
+            await client.send(close(4000))
+            assert await client.eof() == b""
 
 
 async def test_pings_whose_pongs_are_not_read(serve: Serve) -> None:

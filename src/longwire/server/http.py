@@ -18,6 +18,7 @@ import httptools
 from longwire.asgi import Header
 from longwire.engine.handshake import UpgradeRequest, parse_upgrade
 from longwire.errors import HandshakeError
+from longwire.server.closing import Closing, pause_reading, resume_reading
 from longwire.server.exchange import Exchange
 from longwire.server.head import (
     HEAD_TOO_LARGE,
@@ -36,8 +37,8 @@ from longwire.server.state import ServerState
 MAX_PIPELINED = 64
 """Requests that wait behind the one being answered; the client of more is cut off."""
 
-LINGER_TIMEOUT = 2.0
-"""Seconds for a client to read the last response, while what it still sends is thrown away."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds without a sign that the client reads the last response, until it is cut off."""
 
 WRITE_BUFFER_BYTES = 64 * 1024
 """Bytes of response that the transport keeps before send() waits."""
@@ -56,12 +57,12 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_client",
+        "_closing",
         "_exchange",
         "_has_upgrade",
         "_head_size",
         "_headers",
         "_ignored",
-        "_is_read_paused",
         "_is_tls",
         "_parser",
         "_phase",
@@ -89,7 +90,7 @@ class HttpProtocol(asyncio.Protocol):
         self._pipeline: deque[Exchange] = deque()  # the ones behind it
         self._upgrade: tuple[dict[str, Any], UpgradeRequest, bytes] | None = None
         self._phase = Phase.OPEN
-        self._is_read_paused = False
+        self._closing: Closing | None = None  # in its phase
         self._writable: asyncio.Event | None = None  # while the transport's buffer is full
         self.deadline = 0.0
         self.timer_slot = -1
@@ -364,7 +365,7 @@ class HttpProtocol(asyncio.Protocol):
     # ---- writing, waiting, ending -----------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if data and self._transport is not None:
+        if data and self._transport is not None and self._phase is not Phase.CLOSING:
             self._transport.write(data)
 
     async def writable(self) -> None:
@@ -373,19 +374,13 @@ class HttpProtocol(asyncio.Protocol):
             await self._writable.wait()
 
     def pause_reading(self) -> None:
-        transport = self._transport
-        if not self._is_read_paused and transport is not None and not transport.is_closing():
-            self._is_read_paused = True
-            transport.pause_reading()
+        if self._transport is not None:
+            pause_reading(self._transport)
 
     def resume_reading(self) -> None:
         """Read on, unless a request or an upgrade waits for its turn."""
-        transport = self._transport
-        is_idle = not self._pipeline and self._upgrade is None
-        if self._is_read_paused and transport is not None and is_idle:
-            self._is_read_paused = False
-            if not transport.is_closing():
-                transport.resume_reading()
+        if self._transport is not None and not self._pipeline and self._upgrade is None:
+            resume_reading(self._transport)
 
     def _wait(self, seconds: float) -> None:
         if seconds:
@@ -393,8 +388,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_timer(self) -> None:
         """No whole head came in time: say so if a part of it did, else just close."""
-        if self._phase is Phase.CLOSING:
-            self.abort()
+        if self._closing is not None:
+            self._closing.on_timer()
         elif self._head_size:
             self._refuse(Refused(408, "Request Timeout"))
         else:
@@ -420,25 +415,19 @@ class HttpProtocol(asyncio.Protocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Closing with unread data would reset the connection, and the answer with it."""
-        transport = self._transport
-        assert transport is not None
+        """Close as close() does, but let a client that still sends read the answer."""
+        assert self._transport is not None
         self._phase = Phase.CLOSING
-        self._wait(LINGER_TIMEOUT)
-        if self._is_read_paused:
-            self._is_read_paused = False
-            transport.resume_reading()
-        if transport.can_write_eof():
-            transport.write_eof()
-        else:
-            transport.close()
+        self._closing = Closing(self, self.state.timers, self._transport, CLOSE_TIMEOUT)
+        self._closing.linger()
 
     def close(self) -> None:
         """Close once everything is written; a client that does not read it is cut off."""
+        if self._transport is None or self._phase is Phase.CLOSING:
+            return
         self._phase = Phase.CLOSING
-        if self._transport is not None:
-            self._wait(LINGER_TIMEOUT)
-            self._transport.close()
+        self._closing = Closing(self, self.state.timers, self._transport, CLOSE_TIMEOUT)
+        self._closing.close()
 
     def shutdown(self) -> None:
         """The server is going away: finish the request that is being answered, if there is one."""

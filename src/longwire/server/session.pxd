@@ -34,6 +34,7 @@ cdef class Session:
     cdef object _state
     cdef object _ending
     cdef object _keepalive
+    cdef object _closing
     cdef bint _is_read_paused
     cdef double _accepted_at
     cdef long long _messages_received

@@ -27,6 +27,7 @@ from longwire.engine import (
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import State, after_send, message_data
 from longwire.server.awaitable import Awaitable
+from longwire.server.closing import Closing, pause_reading, resume_reading
 from longwire.server.ending import (
     Ending,
     Initiator,
@@ -83,6 +84,7 @@ class Session:
 
     __slots__ = (
         "_accepted_at",
+        "_closing",
         "_early",
         "_early_at",
         "_ending",
@@ -127,6 +129,7 @@ class Session:
         self._state = CONNECTING  # what the application may send
         self._ending: Ending | None = None
         self._keepalive: Keepalive | None = None  # from the first ping on
+        self._closing: Closing | None = None
         self._is_read_paused = False
         self._accepted_at = 0.0
         self._messages_received = 0
@@ -245,10 +248,9 @@ class Session:
         return last if type(last) is Closed or type(last) is Failed else None
 
     def _pause_reading(self) -> None:
-        transport = self._transport
-        if not self._is_read_paused and transport is not None and not transport.is_closing():
+        if self._transport is not None:
             self._is_read_paused = True
-            transport.pause_reading()
+            pause_reading(self._transport)
 
     def on_inbox_empty(self) -> None:
         # Not at once: the application may be deep in its own loop, and others have their turn.
@@ -260,8 +262,8 @@ class Session:
             return
         self._is_read_paused = False
         self._parse_early()
-        if not self._is_read_paused and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if not self._is_read_paused:
+            resume_reading(self._transport)
 
     # ---- the application's messages ---------------------------------------------------------
 
@@ -380,7 +382,8 @@ class Session:
 
     def _on_refused(self) -> None:
         self._tell_end(1006, REFUSED)
-        self._close_transport()
+        if self._transport is not None:
+            self._begin_closing().linger()
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -400,9 +403,9 @@ class Session:
         self._engine.close(code, reason)  # type: ignore[union-attr]
         self._end(code, reason, by)
         self._state = CLOSED
-        self._server.timers.schedule(self, self._server.config.ws_close_timeout)
-        self._outbox.add(0)
+        self._outbox.write()
         self._outbox.wake()
+        self._begin_closing()
 
     def _on_peer_ended(self, ending: Closed | Failed) -> None:
         """The peer closed, or broke the protocol; the engine has queued our close frame."""
@@ -410,31 +413,24 @@ class Session:
             self._end(ending.code, ending.reason, Initiator.CLIENT)
             self._tell_end(ending.code, ending.reason)
             self._outbox.write()
-            self._close_transport()
+            self._begin_closing().close()
         else:
             self._end(ending.code, ending.reason, Initiator.SERVER)
             self._tell_end(1006, ending.reason)
             self._outbox.write()
-            self._linger()
-
-    def _linger(self) -> None:
-        """Let the peer read why it failed: closing with unread data would reset the connection."""
-        transport = self._transport
-        if transport is None:
-            return
-        self._server.timers.schedule(self, self._server.config.ws_close_timeout)
-        self._early = b""
-        self._early_at = 0
-        if self._is_read_paused:
+            self._early = b""
+            self._early_at = 0
             self._is_read_paused = False
-            transport.resume_reading()
-        if transport.can_write_eof():
-            transport.write_eof()
+            self._begin_closing().linger()
 
-    def _close_transport(self) -> None:
-        if self._transport is not None:
-            self._server.timers.schedule(self, self._server.config.ws_close_timeout)
-            self._transport.close()
+    def _begin_closing(self) -> Closing:
+        """From now on a peer that takes nothing for `ws_close_timeout` seconds is cut off."""
+        if self._closing is None:
+            assert self._transport is not None
+            server = self._server
+            timeout = server.config.ws_close_timeout
+            self._closing = Closing(self, server.timers, self._transport, timeout)
+        return self._closing
 
     def shutdown(self) -> None:
         """The server is going away: close with the drain code, or refuse the handshake."""
@@ -461,8 +457,8 @@ class Session:
             self._refuse(503, "Service Unavailable")
         elif self._state is OPEN:
             self._keep_alive()
-        else:
-            self.abort()
+        elif self._closing is not None:
+            self._closing.on_timer()
 
     def _keep_alive(self) -> None:
         server = self._server
