@@ -130,6 +130,27 @@ async def test_no_100_continue_when_the_app_does_not_want_the_body(serve: Serve)
         assert await client.eof() == b""
 
 
+@pytest.mark.parametrize("status", [401, 413])
+async def test_an_answer_before_the_end_of_the_body_is_the_last_and_is_read(
+    serve: Serve, status: int
+) -> None:
+    """A client that goes on sending its body must not lose the answer to a reset."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    async with serve(app) as server:
+        for _ in range(20):
+            async with connect(server) as client:
+                await client.send(get("/", "Content-Length: 3000000", method="POST") + b"x" * 1000)
+                response = await client.response()
+                assert (response.status, response.body) == (status, b"no")
+                assert response.headers["connection"] == "close"
+                await client.send(b"x" * 2_999_000)  # would raise after a reset
+                assert await client.eof() == b""
+
+
 async def test_default_headers(serve: Serve) -> None:
     async with serve(mirror, headers=((b"x-all", b"1"),)) as server, connect(server) as client:
         await client.send(get())

@@ -158,11 +158,11 @@ class Exchange:
         if self.response.is_complete:
             raise LifecycleError("'http.response.body' was sent after the last one")
         is_first = self.response.is_head_pending
-        if not self._has_body_ended and self._awaits_continue:
-            self.response.keep_alive = False  # the client was never told to send its body
         await self._protocol.writable()
         if self._is_lost:
             raise ConnectionClosed(1006, "the client has disconnected")
+        if is_first and not self._has_body_ended:
+            self.response.keep_alive = False  # the rest would be taken for the next request
         self._protocol.write(self.response.body(data, more_body))
         if is_first:
             self._log(self.response.status)

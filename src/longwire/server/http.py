@@ -277,19 +277,20 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_exchange_done(self, exchange: Exchange) -> None:
         """The application is done with a request: go on with the next, or wait for one."""
-        self._exchange = None
         if self._transport is None or self._phase is Phase.CLOSING:
             return
         if not exchange.response.is_complete:
             self.abort()  # what came next would be taken for the rest of this response
-        elif (
+            return
+        if (
             not exchange.response.keep_alive
             or not exchange.has_body_ended
             or (self.state.is_draining and not self._pipeline)
         ):
-            # A body that nobody read would be taken for the next request.
             self.close()
-        elif self._pipeline:
+            return
+        self._exchange = None
+        if self._pipeline:
             self._run(self._pipeline.popleft())
             self.resume_reading()  # the rest of the last one's body, perhaps
         elif self._upgrade is not None:
@@ -412,22 +413,22 @@ class HttpProtocol(asyncio.Protocol):
                 refused.status, refused.text, refused.headers, self.state.default_headers()
             )
         )
-        self._linger()
-
-    def _linger(self) -> None:
-        """Close as close() does, but let a client that still sends read the answer."""
-        assert self._transport is not None
-        self._phase = Phase.CLOSING
-        self._closing = Closing(self, self.state.timers, self._transport, CLOSE_TIMEOUT)
-        self._closing.linger()
+        self._end(may_be_sending=True)
 
     def close(self) -> None:
         """Close once everything is written; a client that does not read it is cut off."""
-        if self._transport is None or self._phase is Phase.CLOSING:
-            return
+        if self._transport is not None and self._phase is not Phase.CLOSING:
+            is_reading = self._transport.is_reading()
+            self._end(may_be_sending=not is_reading or self._in_body() or self._head_size > 0)
+
+    def _end(self, may_be_sending: bool) -> None:
+        assert self._transport is not None
         self._phase = Phase.CLOSING
         self._closing = Closing(self, self.state.timers, self._transport, CLOSE_TIMEOUT)
-        self._closing.close()
+        if may_be_sending:
+            self._closing.linger()
+        else:
+            self._closing.close()
 
     def shutdown(self) -> None:
         """The server is going away: finish the request that is being answered, if there is one."""
