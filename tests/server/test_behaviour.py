@@ -14,6 +14,7 @@ from longwire.asgi import Receive, Scope, Send
 from longwire.errors import ConnectionClosed
 from tests.applications import Deaf, Recorder, echo
 from tests.conftest import Serve
+from tests.waiting import stable
 from tests.wire import (
     BINARY,
     CLOSE,
@@ -550,6 +551,28 @@ async def test_a_peer_whose_flood_stopped_our_reading_is_not_cut(serve: Serve) -
         await client.send(close(1000))
         assert await app.disconnect() == (1000, "")
         assert len(app.messages) == 100
+
+
+@pytest.mark.parametrize("count", [100, 100_000], ids=["what was read", "what was not read yet"])
+async def test_the_answer_to_our_close_is_read_behind_messages_nobody_receives(
+    serve: Serve, count: int
+) -> None:
+    """The inbox is full, and reading has stopped, when the application closes."""
+    go_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await go_on.wait()
+        await send({"type": "websocket.close", "code": 1008})
+
+    async with serve(app, ws_close_timeout=60) as server, websocket(server) as client:
+        client.writer.write(text("waits") * count)
+        await stable(client.writer.transport.get_write_buffer_size)
+        go_on.set()
+        assert (await client.close_frame()).code == 1008
+        await client.send(close(1008))
+        assert await client.eof() == b""
 
 
 # ---- the handshake's bytes, the scope -------------------------------------------------------

@@ -192,7 +192,7 @@ class Session:
 
     def _keep_early(self, data: bytes) -> None:
         """Keep what cannot be parsed yet; reading stops over the bound."""
-        if self._state is CLOSED:
+        if self._engine is None and self._state is CLOSED:
             return
         self._early = self._early[self._early_at :] + data
         self._early_at = 0
@@ -399,8 +399,13 @@ class Session:
         self._outbox.wake()
 
     def _start_closing(self, code: int, reason: str, by: Initiator) -> None:
-        """Send our close frame; the peer's answer, and TCP's end, have the close timeout."""
+        """Send our close frame; the peer's answer, and TCP's end, have the close timeout.
+
+        The answer may lie behind messages that nobody has room for: from now on they are read, and
+        the engine drops them.
+        """
         self._engine.close(code, reason)  # type: ignore[union-attr]
+        self._loop.call_soon(self._resume_reading)
         self._end(code, reason, by)
         self._state = CLOSED
         self._outbox.write()
