@@ -16,6 +16,18 @@ from tests.wire import Ended, close, connect, request, websocket
 pytestmark = pytest.mark.anyio
 
 
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+async def both(scope: Scope, receive: Receive, send: Send) -> None:
+    """A WebSocket's echo, or an empty response."""
+    if scope["type"] == "websocket":
+        await echo(scope, receive, send)
+    else:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+
+
 async def test_sockets_are_closed_with_1012_after_a_close_handshake(serve: Serve) -> None:
     app = Recorder()
     async with serve(app) as server, websocket(server) as client:
@@ -62,6 +74,42 @@ async def test_nothing_new_is_accepted(serve: Serve) -> None:
                 pass
         await client.send(close(1012))
         await ending
+
+
+async def test_an_idle_connection_cannot_upgrade_any_more(serve: Serve) -> None:
+    """Whichever batch it is in: what opened now would be in none."""
+    async with serve(both) as server, connect(server) as client:
+        await client.send(GET)
+        assert (await client.response()).status == 200
+        server.state.drain_notice.set()  # its batch has not come yet
+        await client.send(request())
+        assert (await client.response()).status == 503
+        assert await client.eof() == b""
+
+
+async def test_an_upgrade_behind_a_request_that_is_being_answered_is_refused(serve: Serve) -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        started.set()
+        await go_on.wait()
+        await both(scope, receive, send)
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(GET + request())
+        await started.wait()
+        server.state.drain_notice.set()
+        go_on.set()
+        response = await client.response()
+        assert (response.status, response.headers["connection"]) == (200, "close")
+        assert await client.eof() == b""
+
+
+async def test_a_connection_that_was_accepted_at_the_last_moment_is_closed(serve: Serve) -> None:
+    async with serve(both) as server:
+        server.state.drain_notice.set()
+        async with connect(server) as client:
+            assert await client.eof() == b""
 
 
 async def test_a_handshake_that_waits_is_refused(serve: Serve) -> None:

@@ -161,7 +161,7 @@ class Exchange:
         await self._protocol.writable()
         if self._is_lost:
             raise ConnectionClosed(1006, "the client has disconnected")
-        if is_first and not self._has_body_ended:
+        if is_first and (not self._has_body_ended or self._protocol.state.is_draining):
             self.response.keep_alive = False  # the rest would be taken for the next request
         self._protocol.write(self.response.body(data, more_body))
         if is_first:

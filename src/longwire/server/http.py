@@ -23,6 +23,7 @@ from longwire.server.exchange import Exchange
 from longwire.server.head import (
     HEAD_TOO_LARGE,
     TARGET_TOO_LONG,
+    UNAVAILABLE,
     Refused,
     awaits_continue,
     check_host,
@@ -104,6 +105,8 @@ class HttpProtocol(asyncio.Protocol):
         self._is_tls = transport.get_extra_info("sslcontext") is not None
         self.state.opened(self)
         self._wait(self.state.config.timeout_headers)
+        if self.state.is_draining:
+            self.close()  # accepted just before the listeners closed: no batch has it
 
     def data_received(self, data: bytes) -> None:
         if self._phase is not Phase.OPEN:
@@ -221,7 +224,7 @@ class HttpProtocol(asyncio.Protocol):
     def _check_concurrency(self) -> None:
         limit = self.state.config.limit_concurrency
         if limit is not None and len(self.state.connections) > limit:
-            raise Refused(503, "Service Unavailable")
+            raise Refused(*UNAVAILABLE)
 
     def _is_websocket(self) -> bool:
         """Return whether a WebSocket is asked for, and served."""
@@ -265,7 +268,7 @@ class HttpProtocol(asyncio.Protocol):
             self._run(exchange)
             return
         if len(self._pipeline) >= MAX_PIPELINED:
-            raise Refused(503, "Service Unavailable")
+            raise Refused(*UNAVAILABLE)
         self._pipeline.append(exchange)
         self.pause_reading()
 
@@ -347,7 +350,11 @@ class HttpProtocol(asyncio.Protocol):
         self.pause_reading()
 
     def _hand_over(self) -> None:
-        """The connection is a WebSocket's from here on."""
+        """The connection is a WebSocket's from here on, unless the server is going away."""
+        if self.state.is_draining:
+            self._upgrade = None
+            self._refuse(Refused(*UNAVAILABLE))
+            return
         transport = self._transport
         assert transport is not None
         assert self._upgrade is not None
