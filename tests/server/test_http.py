@@ -78,6 +78,23 @@ async def test_chunked_request(serve: Serve, bytewise: bool) -> None:
         assert (await client.response()).body == b"POST / hello world"
 
 
+@bytewise
+async def test_trailers_are_dropped(serve: Serve, bytewise: bool) -> None:
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.append(scope)
+        await mirror(scope, receive, send)
+
+    async with serve(app) as server, connect(server) as client:
+        body = b"5\r\nhello\r\n0\r\nX-Admin: yes\r\n\r\n"
+        await client.send(get("/", "Transfer-Encoding: chunked", method="POST") + body, bytewise)
+        assert (await client.response()).body == b"POST / hello"
+        await client.send(get("/next"))
+        assert (await client.response()).body == b"GET /next "
+    assert [name for name, _ in scopes[0]["headers"]] == [b"host", b"transfer-encoding"]
+
+
 async def test_streamed_response_is_chunked(serve: Serve) -> None:
     async with serve(streamer) as server, connect(server) as client:
         await client.send(get())
@@ -350,6 +367,8 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
 
 # ---- limits and bad input -------------------------------------------------------------------
 
+CHUNKED = get("/", "Transfer-Encoding: chunked", method="POST")
+
 
 @bytewise
 @pytest.mark.parametrize(
@@ -370,6 +389,8 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         (get("/", "Transfer-Encoding: chunked", method="POST") + b"xyz\r\n", 400),
         (get("/", *[f"X-{i}: 1" for i in range(30)]), 431),
         (get("/", "X: " + "x" * 3000), 431),
+        (CHUNKED + b"0\r\n" + b"X: 1\r\n" * 30, 431),
+        (CHUNKED + b"0\r\n" + (b"X: " + b"x" * 1000 + b"\r\n") * 3, 431),
         (get("/" + "x" * 3000), 414),
         (get("nowhere"), 400),
         (get("test:443", method="CONNECT"), 501),
@@ -380,7 +401,8 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         "nonsense", "version 9.9", "no host", "two hosts",
         "host with a path", "host with a user", "length and chunked", "two lengths",
         "negative length", "length 1x", "space in name", "no colon", "bad chunk",
-        "too many headers", "header too long", "target too long", "target not a path",
+        "too many headers", "header too long",
+        "too many trailers", "trailers too long", "target too long", "target not a path",
         "connect", "connect to a url", "target of another scheme",
     ],
 )  # fmt: skip
@@ -395,6 +417,14 @@ async def test_bad_request(
         assert (await client.response()).status == status
         assert await client.eof() == b""
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("start", [b"0\r\nX: ", b"1;"], ids=["trailer", "chunk extension"])
+async def test_what_frames_a_body_has_an_end(serve: Serve, start: bytes) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        client.writer.write(CHUNKED + start + b"x" * 1_000_000)
+        assert (await client.response()).status == 431
+        assert await client.eof() == b""
 
 
 async def test_what_came_before_a_bad_request_is_answered_and_is_the_last(serve: Serve) -> None:

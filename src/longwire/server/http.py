@@ -60,6 +60,7 @@ class HttpProtocol(asyncio.Protocol):
         "_client",
         "_closing",
         "_exchange",
+        "_fields_size",
         "_has_upgrade",
         "_head_size",
         "_headers",
@@ -84,6 +85,7 @@ class HttpProtocol(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[Header] = []
+        self._fields_size = 0  # bytes of the headers, or trailers, so far
         self._head_size = 0
         self._has_upgrade = False
         self._ignored: list[Header] | None = None  # headers with another protocol's upgrade
@@ -116,7 +118,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         if self._exchange is None and not self._head_size:
             self._wait(self.state.config.timeout_headers)
-        self._head_size += len(data)  # set back whenever a head is complete
+        self._head_size += len(data)  # set back whenever a head, or a part of a body, is complete
         try:
             self._parse(data)
         except httptools.HttpParserCallbackError as error:
@@ -128,8 +130,9 @@ class HttpProtocol(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(Refused(400, "Bad Request"))
             return
-        if self._head_size > self.state.config.limit_header_size and not self._in_body():
-            self._refuse(Refused(*(HEAD_TOO_LARGE if self._headers else TARGET_TOO_LONG)))
+        if self._head_size > self.state.config.limit_header_size:
+            is_target = not self._headers and not self._in_body()
+            self._refuse(Refused(*(TARGET_TOO_LONG if is_target else HEAD_TOO_LARGE)))
 
     def _parse(self, data: bytes) -> None:
         while data:
@@ -166,6 +169,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._target = b""
         self._headers = []
+        self._fields_size = 0
         self._has_upgrade = False
 
     def on_url(self, part: bytes) -> None:
@@ -175,9 +179,10 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         config = self.state.config
+        self._fields_size += len(name) + len(value) + 4
         if (
             len(self._headers) >= config.limit_header_count
-            or len(name) + len(value) > config.limit_header_size
+            or self._fields_size > config.limit_header_size
         ):
             raise Refused(*HEAD_TOO_LARGE)
         header = intern_header(name, value.strip(b" \t"))
@@ -188,8 +193,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._ignored is not None:
             self._headers, self._ignored = self._ignored, None
-        size = len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-        if size > self.state.config.limit_header_size:
+        if len(self._target) + self._fields_size > self.state.config.limit_header_size:
             raise Refused(*HEAD_TOO_LARGE)
         self._head_size = 0
         check_host(self._parser.get_http_version(), self._headers)
@@ -202,6 +206,9 @@ class HttpProtocol(asyncio.Protocol):
             self._ignored = self._headers
         else:
             self._start_exchange()
+        # The application has that list; a trailer, which proxies have not checked, is no header.
+        self._headers = []
+        self._fields_size = 0
 
     def on_body(self, body: bytes) -> None:
         self._head_size = 0
@@ -338,9 +345,10 @@ class HttpProtocol(asyncio.Protocol):
         The parser would leave out its body, and take nothing that follows; so a new one reads the
         same head without the upgrade. The application is told all headers.
         """
+        assert self._ignored is not None
         parser, self._parser = self._parser, httptools.HttpRequestParser(self)
         return without_upgrade(
-            parser.get_method(), self._target, parser.get_http_version(), self._headers
+            parser.get_method(), self._target, parser.get_http_version(), self._ignored
         )
 
     def _keep_early(self, data: bytes) -> None:
