@@ -657,6 +657,28 @@ async def test_scope(serve: Serve) -> None:
         assert server.state.lifespan_state == {"shared": "thing"}
 
 
+async def test_a_path_cannot_forge_a_line_of_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if scope["path"].endswith("accepts"):
+            await send({"type": "websocket.accept"})
+        raise ValueError
+
+    caplog.set_level(logging.INFO, "longwire")
+    async with serve(app) as server:
+        async with websocket(server, "/%0aforged/accepts") as client:
+            await client.send(close(1000))
+            await client.ended()
+        async with connect(server) as client:
+            await client.send(request("/%0aforged"))
+            assert (await client.response()).status == 500
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 5  # opened, raised, closed; raised, refused
+    assert all("/%0Aforged" in message and message.isprintable() for message in messages)
+
+
 # ---- ASGI messages --------------------------------------------------------------------------
 
 

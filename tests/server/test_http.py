@@ -365,6 +365,27 @@ async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
         assert len(response.body) == 20_000_000
 
 
+async def test_a_path_cannot_forge_a_line_of_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if "raises" in scope["path"]:
+            raise ValueError
+        await mirror(scope, receive, send)
+
+    path = "/%0aINFO%20forged%1b[2J%22/caf%C3%A9"
+    caplog.set_level(logging.INFO, "longwire")
+    async with serve(app, ws="none") as server, connect(server) as client:
+        await client.send(get(path) + get("/raises" + path))
+        assert (await client.response()).status == 200
+        assert (await client.response()).status == 500
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 3  # two requests, one error
+    for message in messages:
+        assert "/%0AINFO%20forged%1B%5B2J%22/caf%C3%A9" in message
+        assert message.isprintable()
+
+
 # ---- limits and bad input -------------------------------------------------------------------
 
 CHUNKED = get("/", "Transfer-Encoding: chunked", method="POST")

@@ -9,7 +9,7 @@ from enum import Enum
 
 from longwire.asgi import Scope
 from longwire.errors import ConnectionClosed
-from longwire.server.scope import client_name
+from longwire.server.scope import client_name, path_name
 
 
 class Initiator(Enum):
@@ -43,12 +43,11 @@ class Traffic:
 
 
 def log_opened(logger: logging.Logger, scope: Scope) -> None:
-    # The path alone: tokens travel in query strings.
-    logger.info('%s - "WebSocket %s" opened', client_name(scope), scope["path"])
+    logger.info('%s - "WebSocket %s" opened', client_name(scope), path_name(scope))
 
 
 def log_refused(logger: logging.Logger, scope: Scope, status: int) -> None:
-    logger.info('%s - "WebSocket %s" refused %d', client_name(scope), scope["path"], status)
+    logger.info('%s - "WebSocket %s" refused %d', client_name(scope), path_name(scope), status)
 
 
 def log_closed(
@@ -62,7 +61,7 @@ def log_closed(
     logger.info(
         '%s - "WebSocket %s" closed %d by %s%s after %.1f s, received %s, sent %s',
         client_name(scope),
-        scope["path"],
+        path_name(scope),
         ending.code,
         ending.by.value,
         f" ({ending.cause!r})" if ending.cause else "",

@@ -14,7 +14,7 @@ from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import message_type
 from longwire.server.ending import is_caused_by_closing
 from longwire.server.response import Response, plain_response
-from longwire.server.scope import client_name
+from longwire.server.scope import client_name, path_name
 
 if TYPE_CHECKING:
     from longwire.server.http import HttpProtocol
@@ -61,14 +61,15 @@ class Exchange:
         except BaseException as error:  # a cancelled application owes an answer too
             # A client that left while it was being answered is nobody's error.
             if not (self._is_lost and is_caused_by_closing(error)):
-                state.logger.exception("the application raised on %s", self._scope["path"])
+                state.logger.exception("the application raised on %s", path_name(self._scope))
             self._fail()
             if not isinstance(error, Exception):
                 raise
         else:
             if not self.response.is_complete and not self._is_lost:
                 state.logger.error(
-                    "the application returned without a whole response to %s", self._scope["path"]
+                    "the application returned without a whole response to %s",
+                    path_name(self._scope),
                 )
                 self._fail()
         finally:
@@ -172,12 +173,11 @@ class Exchange:
     def _log(self, status: int) -> None:
         state = self._protocol.state
         if state.config.access_log:
-            # The path alone: tokens travel in query strings.
             state.access.info(
                 '%s - "%s %s HTTP/%s" %d',
                 client_name(self._scope),
                 self._scope["method"],
-                self._scope["path"],
+                path_name(self._scope),
                 self._scope["http_version"],
                 status,
             )

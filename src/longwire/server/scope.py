@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from longwire.asgi import SPEC_VERSION, Address, Header, Scope, Versions
 
@@ -108,3 +108,11 @@ def client_name(scope: Scope) -> str:
     """Return the client's address for the log."""
     client = scope.get("client")
     return f"{client[0]}:{client[1]}" if client else "unix"
+
+
+def path_name(scope: Scope) -> str:
+    """Return the path for the log, quoted again: decoded it could hold a line of a log.
+
+    Without the query string, in which tokens travel.
+    """
+    return quote(scope["path"], safe="/:@!$&'()*+,;=")

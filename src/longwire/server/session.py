@@ -41,6 +41,7 @@ from longwire.server.inbox import Inbox
 from longwire.server.keepalive import Keepalive, Verdict
 from longwire.server.outbox import Outbox
 from longwire.server.response import Response, plain_response
+from longwire.server.scope import path_name
 from longwire.server.state import ServerState
 
 SLICE_BYTES = 64 * 1024
@@ -456,7 +457,7 @@ class Session:
         if self._state is CONNECTING:
             self._server.logger.error(
                 "the application neither accepted nor refused %s in %g s",
-                self._scope["path"],
+                path_name(self._scope),
                 self._server.config.ws_handshake_timeout,
             )
             self._refuse(503, "Service Unavailable")
@@ -491,14 +492,14 @@ class Session:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None and not (self._state is CLOSED and is_caused_by_closing(error)):
             self._server.logger.error(
-                "the application raised on %s", self._scope["path"], exc_info=error
+                "the application raised on %s", path_name(self._scope), exc_info=error
             )
         if self._transport is None:
             return
         if self._state is CONNECTING:
             if error is None:
                 self._server.logger.error(
-                    "the application returned without answering %s", self._scope["path"]
+                    "the application returned without answering %s", path_name(self._scope)
                 )
             self._refuse(500, "Internal Server Error")
         elif self._state is DENYING:
