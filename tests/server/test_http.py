@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from typing import Any
 
@@ -197,6 +198,28 @@ async def test_root_path_and_absolute_target(serve: Serve) -> None:
     assert scopes[0]["root_path"] == "/api"
     assert scopes[0]["query_string"] == b"q=1"
     assert scopes[1]["raw_path"] == b"/api/y%20z"
+
+
+async def test_requests_of_a_connection_share_no_context(serve: Serve) -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found = variable.get()
+        variable.set(scope["path"])
+        await receive()
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": found})
+            return
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": found.encode()})
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get("/a") + get("/b") + request("/c"))
+        for _ in range(2):
+            assert (await client.response()).body == b"unset"
+        assert (await client.response()).status == 101
+        assert await client.message() == "unset"
 
 
 # ---- the application's errors ---------------------------------------------------------------

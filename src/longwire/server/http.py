@@ -281,8 +281,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _run(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        task = self.state.loop.create_task(exchange.run())
-        self.state.started(task)
+        task = self.state.start(exchange.run())
         task.add_done_callback(self.state.ended, context=self.state.context)
 
     def on_exchange_done(self, exchange: Exchange) -> None:

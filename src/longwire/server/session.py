@@ -147,9 +147,7 @@ class Session:
         self._transport.set_write_buffer_limits(high=server.config.ws_send_buffer)
         if server.config.ws_handshake_timeout:
             server.timers.schedule(self, server.config.ws_handshake_timeout)
-        coroutine = server.application(self._scope, self._inbox.receive, self.send)
-        task = server.loop.create_task(coroutine)
-        server.started(task)
+        task = server.start(server.application(self._scope, self._inbox.receive, self.send))
         task.add_done_callback(self._on_application_done, context=server.context)
 
     # ---- asyncio.Protocol: bytes come in ----------------------------------------------------

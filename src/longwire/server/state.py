@@ -105,10 +105,16 @@ class ServerState:
         self.connections.discard(connection)
         self._note_idle()
 
-    def started(self, task: asyncio.Task[None]) -> None:
-        """Keep an application's task alive, and known to the drain, until ended() is called."""
+    def start(self, application: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run an application; the drain knows its task until ended() is called.
+
+        Its context is a copy of the server's: on a connection that goes on, the task that starts
+        it may be another application's.
+        """
+        task = self.loop.create_task(application, context=self.context.copy())
         self.tasks.add(task)
         self.idle.clear()
+        return task
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """Forget the task."""
