@@ -16,6 +16,11 @@ INBOX_BYTES = 1024 * 1024
 """Bytes of whole messages that wait for the application before reading stops."""
 
 
+MAX_TAKEN = 1024
+"""Places of messages that were taken, before the list is shortened: under a steady stream it is
+never empty."""
+
+
 class Reader(Protocol):
     """Who fills the inbox."""
 
@@ -79,6 +84,9 @@ class Inbox:
         if self._messages is None:
             self._messages = messages
         else:
+            if self._next > MAX_TAKEN:
+                del self._messages[: self._next]
+                self._next = 0
             self._messages.extend(messages)
         self._wake(True)
         self._was_full = self._messages is not None and (
