@@ -9,6 +9,8 @@ import time
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
+from longwire.errors import ConfigError
+from longwire.server.config import Config
 from tests.applications import Recorder, echo
 from tests.conftest import Serve
 from tests.wire import Ended, close, connect, request, websocket
@@ -45,6 +47,17 @@ async def test_the_drain_code_is_an_option(serve: Serve) -> None:
         assert (await client.close_frame()).code == 1001
         await client.send(close(1001))
         await ending
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1012, 3000, 4999])
+def test_drain_codes_that_can_be_sent(code: int) -> None:
+    assert Config(ws_drain_code=code).ws_drain_code == code
+
+
+@pytest.mark.parametrize("code", [1004, 1005, 1006, 1010, 1015, 2000])
+def test_a_drain_code_that_cannot_be_sent_is_refused(code: int) -> None:
+    with pytest.raises(ConfigError, match=f"--ws-drain-code: close code {code} may not be sent"):
+        Config(ws_drain_code=code)
 
 
 async def test_applications_are_told_while_their_sockets_are_open(serve: Serve) -> None:

@@ -12,6 +12,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from longwire.asgi import ASGIApp, Header
+from longwire.engine.codes import check_sendable
 from longwire.engine.handshake import check_header
 from longwire.errors import ConfigError, LocalProtocolError
 
@@ -143,6 +144,10 @@ class Config:
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("--ssl-keyfile needs --ssl-certfile")
         self._check_headers()
+        try:
+            check_sendable(self.ws_drain_code, is_client=False)
+        except LocalProtocolError as error:
+            raise ConfigError(f"--ws-drain-code: {error}") from None
 
     def _check_headers(self) -> None:
         for name, value in self.headers:
