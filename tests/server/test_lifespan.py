@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -35,6 +36,10 @@ async def says_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
 
 
+async def is_cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+    raise asyncio.CancelledError
+
+
 async def fails(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.failed", "message": "no database"})
@@ -50,6 +55,12 @@ async def raises_while_stopping(scope: Scope, receive: Receive, send: Send) -> N
     await only_starts(scope, receive, send)
     await receive()
     raise ValueError
+
+
+async def is_cancelled_while_stopping(scope: Scope, receive: Receive, send: Send) -> None:
+    await only_starts(scope, receive, send)
+    await receive()
+    raise asyncio.CancelledError
 
 
 async def hangs_while_stopping(scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +84,7 @@ async def test_one_that_returns_after_its_start_up(mode: str) -> None:
     assert await lifespan.shutdown(5)
 
 
-@pytest.mark.parametrize("app", [knows_none, says_nothing])
+@pytest.mark.parametrize("app", [knows_none, says_nothing, is_cancelled])
 async def test_one_that_knows_no_lifespan(app: Any) -> None:
     lifespan = Lifespan(app, "auto")
     await lifespan.startup()
@@ -87,6 +98,12 @@ async def test_one_that_knows_no_lifespan(app: Any) -> None:
 async def test_a_failed_start_up_is_always_an_error(mode: str) -> None:
     with pytest.raises(StartupError, match="no database"):
         await Lifespan(fails, mode).startup()
+
+
+async def test_one_that_is_cancelled_while_stopping_has_answered() -> None:
+    lifespan = Lifespan(is_cancelled_while_stopping, "on")
+    await lifespan.startup()
+    assert not await asyncio.wait_for(lifespan.shutdown(None), 5)
 
 
 @pytest.mark.parametrize("app", [fails_to_stop, raises_while_stopping, hangs_while_stopping])

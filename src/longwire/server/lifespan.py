@@ -74,16 +74,19 @@ class Lifespan:
         scope: LifespanScope = {"type": "lifespan", "asgi": VERSIONS, "state": self.state}
         try:
             await self._app(dict(scope), self._inbox.get, self._send)
-        except Exception as error:
+        except BaseException as error:  # one that is cancelled has answered too
             self._on_error(error)
+            if not isinstance(error, Exception):
+                raise
         else:
             if self._stage is Stage.STARTING:
                 self._on_error(LifecycleError("it returned without answering lifespan.startup"))
             elif self._stage is Stage.STOPPING:
                 self._stage = Stage.STOPPED
-        self._answered.set()
+        finally:
+            self._answered.set()
 
-    def _on_error(self, error: Exception) -> None:
+    def _on_error(self, error: BaseException) -> None:
         if self._stage is Stage.STARTING and self._mode == "auto":
             logger.debug("the application knows no lifespan: %r", error)
             self._stage = Stage.OFF
