@@ -14,6 +14,7 @@ from typing import Any
 from longwire.asgi import ASGIApp, LifespanScope, Message
 from longwire.errors import LifecycleError, StartupError
 from longwire.lifecycle import message_type
+from longwire.server.drain import CANCEL_TIMEOUT
 from longwire.server.scope import VERSIONS
 
 logger = logging.getLogger("longwire.error")
@@ -48,7 +49,11 @@ class Lifespan:
         self._stage = Stage.STARTING
         self._inbox.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run())
-        await self._answered.wait()
+        try:
+            await self._answered.wait()
+        except asyncio.CancelledError:
+            await self._cancel(self._task)
+            raise
         if self._stage is Stage.FAILED:
             raise StartupError(self._message or "the application's start-up failed")
 
@@ -63,12 +68,18 @@ class Lifespan:
             await asyncio.wait_for(self._answered.wait(), timeout)
         except TimeoutError:
             logger.error("the application's shutdown did not end in %g s", timeout)
-            self._task.cancel()
+            await self._cancel(self._task)
             return False
         if self._stage is Stage.FAILED:
             logger.error("the application's shutdown failed: %s", self._message)
             return False
         return True
+
+    async def _cancel(self, task: asyncio.Task[None]) -> None:
+        """Give the application up; it has CANCEL_TIMEOUT seconds to clean up."""
+        self._stage = Stage.FAILED  # what it raises now is not its fault
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_TIMEOUT)
 
     async def _run(self) -> None:
         scope: LifespanScope = {"type": "lifespan", "asgi": VERSIONS, "state": self.state}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -28,6 +29,10 @@ from longwire.server.state import ServerState
 GC_THRESHOLD = 10_000
 """Allocations before the collector looks at the youngest objects. At Python's 700, a burst of
 handshakes walks all of them again and again; what outlives start-up is frozen out of its sight."""
+
+MIN_SHUTDOWN_TIMEOUT = 2.0
+"""Seconds that the application's shutdown has at least, however short the drain: it closes files
+and pools."""
 
 M_TRIM_THRESHOLD = -1  # glibc's malloc.h
 M_MMAP_THRESHOLD = -3
@@ -68,13 +73,32 @@ class Server:
     async def serve(self) -> int:
         """Start, serve until SIGTERM, SIGINT or stop(), drain; return the exit status."""
         with self._signals():
-            await self.start()
+            if not await self._start_unless_stopped():
+                logging.getLogger("longwire.error").info("stopped before the start-up was done")
+                return 0
             _settle_garbage_collector()
             _keep_freed_memory()
             self._greet()
             await self.stopped()
             self.state.logger.info("going away: %d connections open", len(self.state.connections))
             return await self.finish()
+
+    async def _start_unless_stopped(self) -> bool:
+        """Run start(); return False if the server was told to stop before it was done."""
+        starting = asyncio.ensure_future(self.start())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        forced = asyncio.ensure_future(self._forced.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                return True
+            starting.cancel()
+            await asyncio.wait({starting, forced}, return_when=asyncio.FIRST_COMPLETED)
+            return False
+        finally:
+            for waiting in (starting, stopping, forced):
+                waiting.cancel()
 
     async def start(self) -> None:
         """Bind, run the application's start-up, and accept connections.
@@ -102,6 +126,8 @@ class Server:
                 self._servers.append(server)
         except BaseException:
             close_listeners(self.sockets, config)
+            if self._lifespan is not None:
+                await self._lifespan.shutdown(MIN_SHUTDOWN_TIMEOUT)
             raise
 
     def stop(self) -> None:
@@ -125,8 +151,10 @@ class Server:
         await drain(self.state, self._forced)
         self.state.timers.close()
         assert self._lifespan is not None
-        is_clean = await self._lifespan.shutdown(self.config.timeout_graceful_shutdown)
-        return 0 if is_clean else 1
+        timeout = self.config.timeout_graceful_shutdown
+        if timeout is not None:
+            timeout = max(timeout, MIN_SHUTDOWN_TIMEOUT)
+        return 0 if await self._lifespan.shutdown(timeout) else 1
 
     def _greet(self) -> None:
         kind = "compiled" if session.__file__.endswith(".so") else "interpreted"
