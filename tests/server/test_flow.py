@@ -8,10 +8,12 @@ import os
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
+from longwire.server.flow import Flusher
 from tests.applications import Deaf, echo
 from tests.conftest import Serve
 from tests.waiting import stable
@@ -214,6 +216,30 @@ async def test_a_slow_reader_gets_what_was_sent_before_the_close(serve: Serve) -
             assert (await client.close_frame()).code == 4000
             await client.send(close(4000))
             assert await client.eof() == b""
+
+
+async def test_a_flush_that_raises_is_reported_and_drops_no_other() -> None:
+    flushed = []
+
+    class Connection:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def flush(self) -> None:
+            if self.name == "bad":
+                raise ZeroDivisionError
+            flushed.append(self.name)
+
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    flusher = Flusher(loop)
+    for name in ("a", "bad", "b", "bad", "c"):
+        flusher.add(Connection(name))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert flushed == ["a", "b", "c"]
+    assert [type(context["exception"]) for context in reported] == [ZeroDivisionError] * 2
 
 
 async def test_pings_whose_pongs_are_not_read(serve: Serve) -> None:

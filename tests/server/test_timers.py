@@ -72,6 +72,22 @@ async def test_an_entry_may_cancel_or_move_others_of_its_slot() -> None:
     assert others[0].told == []
 
 
+async def test_one_that_raises_is_reported_and_stops_no_other() -> None:
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    wheel = TimerWheel(loop)
+    bad = Entry(wheel, lambda: 1 // 0)
+    same_slot = [Entry(wheel) for _ in range(5)]
+    later = Entry(wheel)
+    for entry in (bad, *same_slot):
+        wheel.schedule(entry, 0.01)
+    wheel.schedule(later, 0.01 + TICK * 2)
+    await asyncio.wait_for(later.happened.wait(), 5)
+    assert all(entry.told for entry in same_slot)
+    assert [type(context["exception"]) for context in reported] == [ZeroDivisionError]
+
+
 async def test_beyond_the_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("longwire.server.timers.SLOTS", 4)
     wheel = TimerWheel(asyncio.get_running_loop())

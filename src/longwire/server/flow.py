@@ -36,5 +36,14 @@ class Flusher:
 
     def _flush_all(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for connection in waiting:
-            connection.flush()
+        remaining = iter(waiting)
+        while True:  # one `try` for all of them, resumed behind the one that fails
+            try:
+                for connection in remaining:
+                    connection.flush()
+            except Exception as error:
+                self._loop.call_exception_handler(
+                    {"message": "writing to a connection failed", "exception": error}
+                )
+            else:
+                return

@@ -111,4 +111,13 @@ class TimerWheel:
             if entry.deadline > now:
                 self._insert(entry)
             else:
-                entry.on_timer()
+                self._call(entry)
+
+    def _call(self, entry: Timed) -> None:
+        """Tell one entry; what it raises must not stop the wheel for all the others."""
+        try:
+            entry.on_timer()
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": "a connection's timer failed", "exception": error}
+            )
