@@ -471,13 +471,34 @@ async def test_what_frames_a_body_has_an_end(serve: Serve, start: bytes) -> None
         assert await client.eof() == b""
 
 
-async def test_what_came_before_a_bad_request_is_answered_and_is_the_last(serve: Serve) -> None:
-    async with serve(mirror) as server, connect(server) as client:
-        await client.send(get("/a") + get("/b") + b"nonsense\r\n\r\n")
-        assert (await client.response()).body == b"GET /a "
+@bytewise
+@pytest.mark.parametrize("bad", [b"nonsense\r\n\r\n", CHUNKED + b"zz\r\n"], ids=["head", "body"])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_what_came_before_a_bad_request_is_answered_first(
+    serve: Serve, bytewise: bool, bad: bytes, count: int
+) -> None:
+    go_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await go_on.wait()
+        await mirror(scope, receive, send)
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get("/good") * count + bad + get("/behind"), bytewise)
+        go_on.set()
+        for _ in range(count):
+            assert (await client.response()).body == b"GET /good "
         response = await client.response()
-        assert response.body == b"GET /b "
-        assert response.headers["connection"] == "close"
+        assert (response.status, response.headers["connection"]) == (400, "close")
+        assert await client.eof() == b""
+
+
+async def test_one_pipelined_request_too_many_is_503_in_its_turn(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        await client.send(get("/a") * 80)
+        for _ in range(65):  # the one that is answered, and MAX_PIPELINED behind it
+            assert (await client.response()).status == 200
+        assert (await client.response()).status == 503
         assert await client.eof() == b""
 
 

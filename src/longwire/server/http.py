@@ -36,7 +36,7 @@ from longwire.server.session import Session
 from longwire.server.state import ServerState
 
 MAX_PIPELINED = 64
-"""Requests that wait behind the one being answered; the client of more is cut off."""
+"""Requests that wait behind the one being answered; one more is refused, in its turn."""
 
 CLOSE_TIMEOUT = 5.0
 """Seconds without a sign that the client reads the last response, until it is cut off."""
@@ -69,6 +69,7 @@ class HttpProtocol(asyncio.Protocol):
         "_parser",
         "_phase",
         "_pipeline",
+        "_refused",
         "_server_address",
         "_target",
         "_transport",
@@ -92,6 +93,7 @@ class HttpProtocol(asyncio.Protocol):
         self._exchange: Exchange | None = None  # the request being answered
         self._pipeline: deque[Exchange] = deque()  # the ones behind it
         self._upgrade: tuple[dict[str, Any], UpgradeRequest, bytes] | None = None
+        self._refused: Refused | None = None  # what is answered behind the pipeline
         self._phase = Phase.OPEN
         self._closing: Closing | None = None  # in its phase
         self._writable: asyncio.Event | None = None  # while the transport's buffer is full
@@ -302,6 +304,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._pipeline:
             self._run(self._pipeline.popleft())
             self.resume_reading()  # the rest of the last one's body, perhaps
+        elif self._refused is not None:
+            self._answer_refused(self._refused)
         elif self._upgrade is not None:
             self._hand_over()
         else:
@@ -411,17 +415,23 @@ class HttpProtocol(asyncio.Protocol):
             self.close()
 
     def _refuse(self, refused: Refused) -> None:
-        """Answer with an error, and close once the client can have read it."""
+        """Answer with an error once the requests before it are answered, and close."""
+        self._phase = Phase.LAST
+        self._refused = refused
         exchange = self._exchange
-        if exchange is not None:
-            self._phase = Phase.LAST
-            (self._pipeline[-1] if self._pipeline else exchange).response.keep_alive = False
-            if not self._in_body():
-                return
+        if self._pipeline:
+            if self._in_body():
+                self._pipeline.pop()  # it is the one that is refused
+        elif exchange is None:
+            self._answer_refused(refused)
+        elif self._in_body() and not exchange.response.is_complete:
             exchange.on_lost()
-            if not exchange.response.is_head_pending:
+            if exchange.response.is_head_pending:
+                self._answer_refused(refused)
+            else:
                 self.abort()
-                return
+
+    def _answer_refused(self, refused: Refused) -> None:
         self.write(
             plain_response(
                 refused.status, refused.text, refused.headers, self.state.default_headers()
