@@ -127,6 +127,15 @@ async def test_http_1_0_closes_unless_asked_not_to(serve: Serve) -> None:
         assert await client.eof() == b""
 
 
+async def test_http_1_0_with_chunks_closes_even_if_asked_not_to(serve: Serve) -> None:
+    async with serve(mirror) as server, connect(server) as client:
+        lines = ("Connection: keep-alive", "Transfer-Encoding: chunked")
+        await client.send(get("/", *lines, method="POST", version="1.0") + b"2\r\nhi\r\n0\r\n\r\n")
+        response = await client.response()
+        assert (response.body, response.headers["connection"]) == (b"POST / hi", "close")
+        assert await client.eof() == b""
+
+
 async def test_100_continue_when_the_app_asks_for_the_body(serve: Serve) -> None:
     async with serve(mirror) as server, connect(server) as client:
         await client.send(get("/", "Content-Length: 2", "Expect: 100-continue", method="POST"))
@@ -437,6 +446,9 @@ CHUNKED = get("/", "Transfer-Encoding: chunked", method="POST")
         (CHUNKED + b"0\r\n" + (b"X: " + b"x" * 1000 + b"\r\n") * 3, 431),
         (get("/" + "x" * 3000), 414),
         (get("nowhere"), 400),
+        (get(version="2.0"), 505),
+        (get("/", "Transfer-Encoding: gzip", method="POST"), 501),
+        (get("/", "Transfer-Encoding: gzip, chunked", method="POST"), 501),
         (get("test:443", method="CONNECT"), 501),
         (get("http://test/", method="CONNECT"), 501),
         (get("ftp://elsewhere/"), 400),
@@ -447,6 +459,7 @@ CHUNKED = get("/", "Transfer-Encoding: chunked", method="POST")
         "negative length", "length 1x", "space in name", "no colon", "bad chunk",
         "too many headers", "header too long",
         "too many trailers", "trailers too long", "target too long", "target not a path",
+        "version 2.0", "gzip", "gzip and chunked",
         "connect", "connect to a url", "target of another scheme",
     ],
 )  # fmt: skip

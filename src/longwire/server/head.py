@@ -31,9 +31,27 @@ HOST_CHARACTERS = frozenset(
 build a URL of it see another path."""
 
 
-def check_host(http_version: str, headers: Iterable[Header]) -> None:
+def check_head(method: bytes, http_version: str, headers: Iterable[Header]) -> None:
+    """Raise Refused for a head that cannot be served, whatever it is for."""
+    if http_version not in ("1.0", "1.1"):
+        raise Refused(505, "HTTP Version Not Supported")
+    if method == b"CONNECT":
+        raise Refused(501, "Not Implemented: this is no proxy")
+    hosts: list[bytes] = []
+    codings: list[bytes] = []
+    for name, value in headers:
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value.lower())
+    if codings and codings != [b"chunked"]:
+        # RFC 9112 section 6.1; the parser itself refuses what would be ambiguous.
+        raise Refused(501, "Not Implemented: the only transfer coding is chunked")
+    _check_host(http_version, hosts)
+
+
+def _check_host(http_version: str, hosts: list[bytes]) -> None:
     """Raise Refused unless the Host header is there once, and a host (RFC 9112 section 3.2)."""
-    hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1 and (hosts or http_version != "1.0"):
         raise Refused(400, "Bad Request: one Host header is needed")
     if hosts and not HOST_CHARACTERS.issuperset(hosts[0]):
@@ -43,6 +61,11 @@ def check_host(http_version: str, headers: Iterable[Header]) -> None:
 def names_websocket(headers: Iterable[Header]) -> bool:
     """Return whether an Upgrade header names websocket."""
     return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers)
+
+
+def is_faulty_chunked(http_version: str, headers: Iterable[Header]) -> bool:
+    """Return whether a client of HTTP/1.0, which knows no codings, sent one (RFC 9112 6.1)."""
+    return http_version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers)
 
 
 def awaits_continue(http_version: str, headers: Iterable[Header]) -> bool:

@@ -26,7 +26,8 @@ from longwire.server.head import (
     UNAVAILABLE,
     Refused,
     awaits_continue,
-    check_host,
+    check_head,
+    is_faulty_chunked,
     names_websocket,
     without_upgrade,
 )
@@ -198,10 +199,8 @@ class HttpProtocol(asyncio.Protocol):
         if len(self._target) + self._fields_size > self.state.config.limit_header_size:
             raise Refused(*HEAD_TOO_LARGE)
         self._head_size = 0
-        check_host(self._parser.get_http_version(), self._headers)
+        check_head(self._parser.get_method(), self._parser.get_http_version(), self._headers)
         self.state.timers.cancel(self)
-        if self._parser.get_method() == b"CONNECT":
-            raise Refused(501, "Not Implemented: this is no proxy")
         if self._is_websocket():
             self._prepare_upgrade()
         elif self._parser.should_upgrade():
@@ -270,6 +269,8 @@ class HttpProtocol(asyncio.Protocol):
         scope["method"] = method
         scope["extensions"] = state.http_extensions
         keep_alive = self._parser.should_keep_alive() and not state.is_draining
+        if is_faulty_chunked(version, self._headers):
+            keep_alive = False  # a proxy in between may see the request's end elsewhere
         response = Response(method, version, keep_alive, state.default_headers())
         exchange = Exchange(self, scope, response, awaits_continue(version, self._headers))
         state.count_request()
