@@ -51,13 +51,20 @@ def _remove_stale(path: str) -> None:
             raise BindError(f"--uds {path} exists and is not a socket")
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise BindError(f"--uds {path} cannot be bound: {error.strerror}") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a server whose backlog is full would have us wait
         try:
             probe.connect(path)
-        except OSError:
+        except ConnectionRefusedError:
             Path(path).unlink(missing_ok=True)
-        else:
-            raise BindError(f"--uds {path} is in use: another server listens there")
+            return
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise BindError(f"--uds {path} cannot be examined: {error.strerror}") from None
+    raise BindError(f"--uds {path} is in use: another server listens there")
 
 
 def _bind_tcp(host: str, port: int) -> list[socket.socket]:
