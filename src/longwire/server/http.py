@@ -16,7 +16,7 @@ from typing import Any
 import httptools
 
 from longwire.asgi import Header
-from longwire.engine.handshake import UpgradeRequest, parse_upgrade
+from longwire.engine.handshake import parse_upgrade
 from longwire.errors import HandshakeError
 from longwire.server.closing import Closing, pause_reading, resume_reading
 from longwire.server.exchange import Exchange
@@ -31,6 +31,7 @@ from longwire.server.head import (
     names_websocket,
     without_upgrade,
 )
+from longwire.server.opening import Opening
 from longwire.server.response import Response, plain_response
 from longwire.server.scope import addresses, intern_header, make_scope
 from longwire.server.session import Session
@@ -62,7 +63,6 @@ class HttpProtocol(asyncio.Protocol):
         "_closing",
         "_exchange",
         "_fields_size",
-        "_has_upgrade",
         "_head_size",
         "_headers",
         "_ignored",
@@ -89,11 +89,10 @@ class HttpProtocol(asyncio.Protocol):
         self._headers: list[Header] = []
         self._fields_size = 0  # bytes of the headers, or trailers, so far
         self._head_size = 0
-        self._has_upgrade = False
         self._ignored: list[Header] | None = None  # headers with another protocol's upgrade
         self._exchange: Exchange | None = None  # the request being answered
         self._pipeline: deque[Exchange] = deque()  # the ones behind it
-        self._upgrade: tuple[dict[str, Any], UpgradeRequest, bytes] | None = None
+        self._upgrade: Opening | None = None  # until it is handed over, behind the pipeline
         self._refused: Refused | None = None  # what is answered behind the pipeline
         self._phase = Phase.OPEN
         self._closing: Closing | None = None  # in its phase
@@ -173,7 +172,6 @@ class HttpProtocol(asyncio.Protocol):
         self._target = b""
         self._headers = []
         self._fields_size = 0
-        self._has_upgrade = False
 
     def on_url(self, part: bytes) -> None:
         self._target += part
@@ -188,10 +186,7 @@ class HttpProtocol(asyncio.Protocol):
             or self._fields_size > config.limit_header_size
         ):
             raise Refused(*HEAD_TOO_LARGE)
-        header = intern_header(name, value.strip(b" \t"))
-        if header[0] == b"upgrade":
-            self._has_upgrade = True
-        self._headers.append(header)
+        self._headers.append(intern_header(name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         if self._ignored is not None:
@@ -201,7 +196,7 @@ class HttpProtocol(asyncio.Protocol):
         self._head_size = 0
         check_head(self._parser.get_method(), self._parser.get_http_version(), self._headers)
         self.state.timers.cancel(self)
-        if self._is_websocket():
+        if self.state.config.ws != "none" and names_websocket(self._headers):
             self._prepare_upgrade()
         elif self._parser.should_upgrade():
             self._ignored = self._headers
@@ -213,44 +208,35 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._head_size = 0
-        self._newest().on_body(body)
+        self._newest().on_body(body)  # type: ignore[union-attr]
 
     def on_message_complete(self) -> None:
         self._head_size = 0
         if self._upgrade is None and self._ignored is None:
-            self._newest().on_body_end()
+            self._newest().on_body_end()  # type: ignore[union-attr]
 
-    def _newest(self) -> Exchange:
-        newest = self._pipeline[-1] if self._pipeline else self._exchange
-        assert newest is not None
-        return newest
+    def _newest(self) -> Exchange | None:
+        return self._pipeline[-1] if self._pipeline else self._exchange
 
     def _in_body(self) -> bool:
-        newest = self._pipeline[-1] if self._pipeline else self._exchange
+        newest = self._newest()
         return newest is not None and not newest.has_body_ended
-
-    def _check_concurrency(self) -> None:
-        limit = self.state.config.limit_concurrency
-        if limit is not None and len(self.state.connections) > limit:
-            raise Refused(*UNAVAILABLE)
-
-    def _is_websocket(self) -> bool:
-        """Return whether a WebSocket is asked for, and served."""
-        return (
-            self._has_upgrade and self.state.config.ws != "none" and names_websocket(self._headers)
-        )
 
     # ---- requests ---------------------------------------------------------------------------
 
-    def _scope(self, kind: str, scheme: str, headers: list[Header]) -> dict[str, Any]:
+    def _scope(self, kind: str, scheme: str) -> dict[str, Any]:
+        """Count a request, and return its scope; Refused if there are too many, or it has none."""
         state = self.state
+        limit = state.config.limit_concurrency
+        if limit is not None and len(state.connections) > limit:
+            raise Refused(*UNAVAILABLE)
         try:
             scope = make_scope(
                 kind,
                 scheme + "s" if self._is_tls else scheme,
                 self._parser.get_http_version(),
                 self._target,
-                headers,
+                self._headers,
                 state.config.root_path,
             )
         except ValueError as error:
@@ -258,22 +244,21 @@ class HttpProtocol(asyncio.Protocol):
         scope["client"] = self._client
         scope["server"] = self._server_address
         scope["state"] = state.lifespan_state.copy()
+        state.count_request()
         return scope
 
     def _start_exchange(self) -> None:
         state = self.state
         method = self._parser.get_method().decode("ascii")
         version = self._parser.get_http_version()
-        self._check_concurrency()
-        scope = self._scope("http", "http", self._headers)
+        scope = self._scope("http", "http")
         scope["method"] = method
         scope["extensions"] = state.http_extensions
-        keep_alive = self._parser.should_keep_alive() and not state.is_draining
+        keep_alive = self._parser.should_keep_alive()
         if is_faulty_chunked(version, self._headers):
             keep_alive = False  # a proxy in between may see the request's end elsewhere
         response = Response(method, version, keep_alive, state.default_headers())
         exchange = Exchange(self, scope, response, awaits_continue(version, self._headers))
-        state.count_request()
         if self._exchange is None:
             self._run(exchange)
             return
@@ -317,7 +302,6 @@ class HttpProtocol(asyncio.Protocol):
 
     def _prepare_upgrade(self) -> None:
         """Check a head that asks for a WebSocket; if it is valid, the parser stops behind it."""
-        state = self.state
         try:
             request = parse_upgrade(
                 self._parser.get_method().decode("ascii"),
@@ -326,12 +310,11 @@ class HttpProtocol(asyncio.Protocol):
             )
         except HandshakeError as error:
             raise Refused(error.status, error.reason, tuple(error.headers)) from None
-        self._check_concurrency()
-        scope = self._scope("websocket", "ws", self._headers)
+        scope = self._scope("websocket", "ws")
         scope["subprotocols"] = request.subprotocols
-        scope["extensions"] = state.websocket_extensions
-        state.count_request()
-        self._upgrade = (scope, request, b"")
+        scope["extensions"] = self.state.websocket_extensions
+        assert self._transport is not None
+        self._upgrade = Opening(self.state, self._transport, scope, request)
 
     def _on_upgrade(self, early: bytes) -> bytes:
         """The parser stopped behind a head with an Upgrade; return what another is to parse."""
@@ -357,8 +340,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _keep_early(self, data: bytes) -> None:
         assert self._upgrade is not None
-        scope, request, early = self._upgrade
-        self._upgrade = (scope, request, early + data)
+        self._upgrade.early += data
         self.pause_reading()
 
     def _hand_over(self) -> None:
@@ -370,10 +352,9 @@ class HttpProtocol(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         assert self._upgrade is not None
-        scope, request, early = self._upgrade
-        self._upgrade = None
+        opening, self._upgrade = self._upgrade, None
         self.state.timers.cancel(self)
-        session = Session(self.state, transport, scope, request, early)
+        session = Session(self.state, transport, opening)
         transport.set_protocol(session)  # type: ignore[arg-type]
         if self._writable is not None:
             session.pause_writing()  # by the response before it; the transport tells no one twice

@@ -5,7 +5,6 @@ from longwire.server.inbox cimport Inbox
 from longwire.server.outbox cimport Outbox
 
 cdef object CONNECTING
-cdef object DENYING
 cdef object OPEN
 cdef object CLOSED
 
@@ -24,8 +23,7 @@ cdef class Session:
     cdef object _loop
     cdef object _transport
     cdef object _scope
-    cdef object _request
-    cdef object _response
+    cdef object _opening
     cdef object _engine
     cdef bytes _early
     cdef Py_ssize_t _early_at

@@ -13,34 +13,16 @@ import asyncio
 from typing import Any
 
 from longwire.asgi import Message, Scope
-from longwire.engine import (
-    Closed,
-    Connection,
-    Failed,
-    Ping,
-    Pong,
-    Role,
-    UpgradeRequest,
-    negotiate,
-    upgrade_response,
-)
+from longwire.engine import Closed, Connection, Failed, Ping, Pong
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import State, after_send, message_data
 from longwire.server.awaitable import Awaitable
 from longwire.server.closing import Closing, pause_reading, resume_reading
-from longwire.server.ending import (
-    Ending,
-    Initiator,
-    Traffic,
-    is_caused_by_closing,
-    log_closed,
-    log_opened,
-    log_refused,
-)
+from longwire.server.ending import Ending, Initiator, Traffic, is_caused_by_closing, log_closed
 from longwire.server.inbox import Inbox
 from longwire.server.keepalive import Keepalive, Verdict
+from longwire.server.opening import Opening
 from longwire.server.outbox import Outbox
-from longwire.server.response import Response, plain_response
 from longwire.server.scope import path_name
 from longwire.server.state import ServerState
 
@@ -58,7 +40,6 @@ GOING_AWAY = "server going away"
 INTERNAL_ERROR = "internal error"
 
 CONNECTING = State.CONNECTING
-DENYING = State.DENYING
 OPEN = State.OPEN
 CLOSED = State.CLOSED
 
@@ -96,9 +77,8 @@ class Session:
         "_loop",
         "_messages_received",
         "_messages_sent",
+        "_opening",
         "_outbox",
-        "_request",
-        "_response",
         "_scope",
         "_server",
         "_size_received",
@@ -108,22 +88,16 @@ class Session:
         "timer_slot",
     )
 
-    def __init__(
-        self,
-        server: ServerState,
-        transport: asyncio.Transport,
-        scope: Scope,
-        request: UpgradeRequest,
-        early: bytes,
-    ) -> None:
+    def __init__(self, server: ServerState, transport: asyncio.Transport, opening: Opening) -> None:
         self._server = server
         self._loop = server.loop
         self._transport: asyncio.Transport | None = transport
-        self._scope: Scope = scope
-        self._request: UpgradeRequest | None = request  # until it is answered
-        self._response: Response | None = None  # the application's denial
+        self._scope: Scope = opening.scope
+        self._opening: Opening | None = opening  # until it is accepted
         self._engine: Connection | None = None  # from accept on
-        self._early = early  # read but not parsed: before accept, and while the inbox is full
+        self._early = (
+            opening.early
+        )  # read but not parsed: before accept, and while the inbox is full
         self._early_at = 0  # where what is left of it begins
         self._inbox = Inbox(self, server.loop, server.config.ws_max_queue)
         self._outbox = Outbox(transport, server.flusher)
@@ -279,7 +253,8 @@ class Session:
                 self._send_data(message)
                 return None
         elif self._state is CLOSED:
-            raise self._connection_closed()
+            ending = self._ending  # fixed whenever the state is CLOSED
+            raise ConnectionClosed(ending.code, ending.cause)  # type: ignore[union-attr]
         following = after_send(self._state, message)
         kind = message["type"]
         if kind == "websocket.accept":
@@ -294,9 +269,10 @@ class Session:
         elif kind == "websocket.send":
             self._send_data(message)
         elif kind == "websocket.http.response.start":
-            self._start_denial(message)
-        else:
-            self._continue_denial(message)
+            self._opening.start_denial(message)  # type: ignore[union-attr]
+            self._server.timers.cancel(self)
+        elif self._opening.continue_denial(message):  # type: ignore[union-attr]
+            self._on_refused()
         self._state = following
         return None
 
@@ -318,68 +294,29 @@ class Session:
             raise LifecycleError("a close code is an int; got None")
         self._start_closing(code, message.get("reason") or "", Initiator.APPLICATION)
 
-    def _connection_closed(self) -> ConnectionClosed:
-        ending = self._ending
-        if ending is None:
-            return ConnectionClosed(1006, REFUSED)
-        return ConnectionClosed(ending.code, ending.cause)
-
     # ---- the answer to the handshake --------------------------------------------------------
 
     def _accept(self, message: Message) -> None:
-        server, request, transport = self._server, self._request, self._transport
-        assert request is not None
-        assert transport is not None
-        agreed = None
-        if server.deflate is not None and message.get("compress", True):
-            agreed = negotiate(request.extensions, server.deflate)
-        response = upgrade_response(
-            request,
-            subprotocol=message.get("subprotocol"),
-            extension=agreed[0] if agreed else None,
-            headers=[*server.default_headers(), *(message.get("headers") or ())],
-        )
-        self._request = None
-        self._engine = Connection(Role.SERVER, server.limits, agreed[1] if agreed else None)
+        server = self._server
+        self._engine = self._opening.accept(message)  # type: ignore[union-attr]
+        self._opening = None
         self._outbox.open(self._engine)
-        # At once, not with the iteration: clients that wait for it do nothing else meanwhile.
-        transport.write(response)
         self._accepted_at = server.loop.time()
         if server.ping_interval:
             server.timers.schedule(self, server.ping_interval)
         else:
             server.timers.cancel(self)
-        if server.config.access_log:
-            log_opened(server.access, self._scope)
         if self._early:
             server.loop.call_soon(self._resume_reading)
-
-    def _start_denial(self, message: Message) -> None:
-        """Begin to answer the handshake with the application's own HTTP response."""
-        response = Response("GET", "1.1", False, self._server.default_headers())
-        response.start(message.get("status"), message.get("headers") or ())
-        self._response = response
-        self._server.timers.cancel(self)
-        self._log_refused(response.status)
-
-    def _continue_denial(self, message: Message) -> None:
-        assert self._response is not None
-        assert self._transport is not None
-        more_body = bool(message.get("more_body", False))
-        self._transport.write(self._response.body(message.get("body", b""), more_body))
-        if not more_body:
-            self._on_refused()
 
     def _refuse(self, status: int, text: str) -> None:
         """Answer the handshake with a plain HTTP error."""
         if self._transport is not None:
-            self._transport.write(
-                plain_response(status, text, default_headers=self._server.default_headers())
-            )
-            self._log_refused(status)
+            self._opening.refuse(status, text)  # type: ignore[union-attr]
         self._on_refused()
 
     def _on_refused(self) -> None:
+        self._end(1006, REFUSED, Initiator.SERVER)
         self._tell_end(1006, REFUSED)
         if self._transport is not None:
             self._begin_closing().linger()
@@ -413,15 +350,13 @@ class Session:
 
     def _on_peer_ended(self, ending: Closed | Failed) -> None:
         """The peer closed, or broke the protocol; the engine has queued our close frame."""
-        if type(ending) is Closed:
-            self._end(ending.code, ending.reason, Initiator.CLIENT)
-            self._tell_end(ending.code, ending.reason)
-            self._outbox.write()
+        is_close = type(ending) is Closed
+        self._end(ending.code, ending.reason, Initiator.CLIENT if is_close else Initiator.SERVER)
+        self._tell_end(ending.code if is_close else 1006, ending.reason)
+        self._outbox.write()
+        if is_close:
             self._begin_closing().close()
         else:
-            self._end(ending.code, ending.reason, Initiator.SERVER)
-            self._tell_end(1006, ending.reason)
-            self._outbox.write()
             self._early = b""
             self._early_at = 0
             self._is_read_paused = False
@@ -431,9 +366,8 @@ class Session:
         """From now on a peer that takes nothing for `ws_close_timeout` seconds is cut off."""
         if self._closing is None:
             assert self._transport is not None
-            server = self._server
-            timeout = server.config.ws_close_timeout
-            self._closing = Closing(self, server.timers, self._transport, timeout)
+            timeout = self._server.config.ws_close_timeout
+            self._closing = Closing(self, self._server.timers, self._transport, timeout)
         return self._closing
 
     def shutdown(self) -> None:
@@ -468,9 +402,7 @@ class Session:
         server = self._server
         if self._keepalive is None:
             self._keepalive = Keepalive()
-        progress = self._size_received
-        if self._outbox.is_paused:
-            progress += self._outbox.size_taken
+        progress = self._size_received + (self._outbox.size_taken if self._outbox.is_paused else 0)
         is_judged = bool(server.ping_timeout) and not self._is_read_paused
         verdict = self._keepalive.on_timer(progress, is_judged)
         if verdict is Verdict.TIMEOUT:
@@ -492,35 +424,22 @@ class Session:
             self._server.logger.error(
                 "the application raised on %s", path_name(self._scope), exc_info=error
             )
-        if self._transport is None:
-            return
-        if self._state is CONNECTING:
+        if self._state is OPEN:
+            code, reason = (1000, "") if error is None else (1011, INTERNAL_ERROR)
+            self._start_closing(code, reason, Initiator.APPLICATION)
+        elif self._state is not CLOSED and self._opening is not None:
             if error is None:
                 self._server.logger.error(
                     "the application returned without answering %s", path_name(self._scope)
                 )
-            self._refuse(500, "Internal Server Error")
-        elif self._state is DENYING:
-            assert self._response is not None
-            if self._response.is_head_pending:
+            if self._opening.is_pending:
                 self._refuse(500, "Internal Server Error")
             else:
                 self._on_refused()  # the body stays short: the client sees it cut
-        elif self._state is OPEN:
-            code, reason = (1000, "") if error is None else (1011, INTERNAL_ERROR)
-            self._start_closing(code, reason, Initiator.APPLICATION)
-
-    def _log_refused(self, status: int) -> None:
-        if self._server.config.access_log:
-            log_refused(self._server.access, self._scope, status)
 
     def _log_closed(self) -> None:
         if self._server.config.access_log and self._ending is not None:
-            log_closed(
-                self._server.access,
-                self._scope,
-                self._ending,
-                self._server.loop.time() - self._accepted_at,
-                Traffic(self._messages_received, self._size_received),
-                Traffic(self._messages_sent, self._outbox.size_sent),
-            )
+            seconds = self._server.loop.time() - self._accepted_at
+            received = Traffic(self._messages_received, self._size_received)
+            sent = Traffic(self._messages_sent, self._outbox.size_sent)
+            log_closed(self._server.access, self._scope, self._ending, seconds, received, sent)

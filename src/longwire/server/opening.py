@@ -1,0 +1,84 @@
+"""The answer to a request for a WebSocket: accepted, refused, or denied in the application's words.
+
+It is needed until the handshake is answered, and dropped then: an open connection keeps none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from longwire.asgi import Message, Scope
+from longwire.engine import Connection, Role, UpgradeRequest, negotiate, upgrade_response
+from longwire.server.ending import log_opened, log_refused
+from longwire.server.response import Response, plain_response
+from longwire.server.state import ServerState
+
+
+class Opening:
+    """One handshake, from its valid request to the last byte of its answer."""
+
+    __slots__ = ("_request", "_response", "_server", "_transport", "early", "scope")
+
+    def __init__(
+        self,
+        server: ServerState,
+        transport: asyncio.Transport,
+        scope: Scope,
+        request: UpgradeRequest,
+    ) -> None:
+        self._server = server
+        self._transport = transport
+        self.scope = scope
+        self.early = b""  # what came behind the request before a session was there to take it
+        self._request = request
+        self._response: Response | None = None  # the application's denial
+
+    def accept(self, message: Message) -> Connection:
+        """Answer with 101; return the engine of the connection that begins.
+
+        Raises LocalProtocolError for a subprotocol or a header that cannot stand in the answer.
+        """
+        server, request = self._server, self._request
+        agreed = None
+        if server.deflate is not None and message.get("compress", True):
+            agreed = negotiate(request.extensions, server.deflate)
+        response = upgrade_response(
+            request,
+            subprotocol=message.get("subprotocol"),
+            extension=agreed[0] if agreed else None,
+            headers=[*server.default_headers(), *(message.get("headers") or ())],
+        )
+        # At once, not with the iteration: clients that wait for it do nothing else meanwhile.
+        self._transport.write(response)
+        if server.config.access_log:
+            log_opened(server.access, self.scope)
+        return Connection(Role.SERVER, server.limits, agreed[1] if agreed else None)
+
+    def refuse(self, status: int, text: str) -> None:
+        """Answer with a plain HTTP error."""
+        default_headers = self._server.default_headers()
+        self._transport.write(plain_response(status, text, default_headers=default_headers))
+        self._log_refused(status)
+
+    def start_denial(self, message: Message) -> None:
+        """Begin to answer with the application's response; LifecycleError if it is none."""
+        response = Response("GET", "1.1", False, self._server.default_headers())
+        response.start(message.get("status"), message.get("headers") or ())
+        self._response = response
+        self._log_refused(response.status)
+
+    def continue_denial(self, message: Message) -> bool:
+        """Send a part of that response's body; return whether it is complete."""
+        assert self._response is not None
+        more_body = bool(message.get("more_body", False))
+        self._transport.write(self._response.body(message.get("body", b""), more_body))
+        return not more_body
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether nothing of an answer has been written yet."""
+        return self._response is None or self._response.is_head_pending
+
+    def _log_refused(self, status: int) -> None:
+        if self._server.config.access_log:
+            log_refused(self._server.access, self.scope, status)
