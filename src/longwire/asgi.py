@@ -75,6 +75,7 @@ class WebSocketDisconnect(TypedDict):
     type: Literal["websocket.disconnect"]
     code: int
     reason: str
+    by: NotRequired[Literal["client", "application", "server", "nobody"]]  # Longwire's own
 
 
 class WebSocketAccept(TypedDict):

@@ -197,8 +197,8 @@ async def test_the_end_wakes_everyone_and_is_told_again(inbox: Inbox) -> None:
     tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(inbox.receive()) for _ in range(2)]
     await asyncio.sleep(0)
     inbox.put(["a"], 1)
-    inbox.end(1001, "bye")
-    told = {"type": "websocket.disconnect", "code": 1001, "reason": "bye"}
+    inbox.end(1001, "bye", "client")
+    told = {"type": "websocket.disconnect", "code": 1001, "reason": "bye", "by": "client"}
     assert [await tasks[0], await tasks[1]] == [{"type": "websocket.receive", "text": "a"}, told]
     assert await inbox.receive() == told
 

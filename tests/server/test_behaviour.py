@@ -97,7 +97,8 @@ async def test_receive_after_the_disconnect_tells_it_again(serve: Serve) -> None
         await client.send(close(3001, b"bye"))
         await client.ended()
         await app.disconnect()
-    assert events == [{"type": "websocket.disconnect", "code": 3001, "reason": "bye"}] * 3
+    told = {"type": "websocket.disconnect", "code": 3001, "reason": "bye", "by": "client"}
+    assert events == [told] * 3
 
 
 # ---- ending by the application --------------------------------------------------------------

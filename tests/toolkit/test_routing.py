@@ -340,3 +340,37 @@ async def test_mistakes_with_subprotocols() -> None:
         protocols("news", "chat")(where)
     with pytest.raises(TypeError, match="name the subprotocol"):
         protocols(where)  # type: ignore[arg-type]
+
+
+async def test_a_routes_size_limit_refuses_before_the_message_is_here(serve: Serve) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws.iter_text():
+            heard.put_nowait(message)
+        heard.put_nowait(await ws.closed)
+
+    route = WebSocketRoute("/", handler, max_size=100)
+    async with serve(route) as server, websocket(server) as client:
+        await client.send(text("x" * 100))
+        assert await asyncio.wait_for(heard.get(), 5) == "x" * 100
+        await client.send(text("x" * 101)[:6])  # its header alone
+        assert (await client.close_frame()).code == 1009
+        closure = await asyncio.wait_for(heard.get(), 5)
+        assert (closure.code, closure.by.value) == (1006, "server")
+
+
+@pytest.mark.parametrize("size", [0, -1, "100", True])
+async def test_a_size_limit_that_is_none_is_the_applications_error(
+    serve: Serve, caplog: pytest.LogCaptureFixture, size: Any
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "max_size": size})
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(request())
+        assert (await client.response()).status == 500
+    (record,) = error_records(caplog)
+    assert "'max_size' is a number of bytes" in str(record.exc_info)

@@ -499,3 +499,30 @@ async def test_what_comes_from_the_request(serve: Serve) -> None:
     async with serve(app_of(handler)) as server:
         async with websocket(server, "/p/q?a=1", headers={"Cookie": "k=v", "X-Y": "z"}) as client:
             assert await client.message() == '["/p/q","1",{"k":"v"},"z",true]'
+
+
+@pytest.mark.parametrize("by", list(ClosedBy))
+async def test_who_ended_it(serve: Serve, by: ClosedBy) -> None:
+    told: asyncio.Queue[Closure] = asyncio.Queue()
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send_text("ready")
+        if by is ClosedBy.APPLICATION:
+            await ws.close(1012)
+        told.put_nowait(await ws.closed)
+
+    async with serve(app_of(handler)) as server, websocket(server) as client:
+        assert await client.message() == "ready"
+        if by is ClosedBy.CLIENT:
+            await client.send(close(1012))
+        elif by is ClosedBy.NOBODY:
+            client.reset()
+        elif by is ClosedBy.SERVER:
+            ending = asyncio.create_task(server.server.finish())
+            await client.close_frame()
+            await client.send(close(1012))
+            await ending
+        closure = await asyncio.wait_for(told.get(), 5)
+    assert closure.by is by
+    assert closure.code == (1006 if by is ClosedBy.NOBODY else 1012)

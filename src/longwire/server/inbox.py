@@ -94,10 +94,18 @@ class Inbox:
         )
         return self._was_full
 
-    def end(self, code: int, reason: str) -> None:
-        """Let the application hear of the end, after the messages that came before it."""
+    def end(self, code: int, reason: str, by: str) -> None:
+        """Let the application hear of the end, after the messages that came before it.
+
+        `by` is beyond ASGI: who ended it, "client", "application", "server" or "nobody".
+        """
         if self._disconnect is None:
-            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            self._disconnect = {
+                "type": "websocket.disconnect",
+                "code": code,
+                "reason": reason,
+                "by": by,
+            }
             self._wake(False)
 
     def take(self, receive: Receive) -> Any:

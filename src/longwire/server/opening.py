@@ -8,7 +8,15 @@ from __future__ import annotations
 import asyncio
 
 from longwire.asgi import Message, Scope
-from longwire.engine import Connection, Role, UpgradeRequest, negotiate, upgrade_response
+from longwire.engine import (
+    Connection,
+    Limits,
+    Role,
+    UpgradeRequest,
+    negotiate,
+    upgrade_response,
+)
+from longwire.errors import LifecycleError
 from longwire.server.ending import log_opened, log_refused
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
@@ -36,9 +44,11 @@ class Opening:
     def accept(self, message: Message) -> Connection:
         """Answer with 101; return the engine of the connection that begins.
 
-        Raises LocalProtocolError for a subprotocol or a header that cannot stand in the answer.
+        Raises LocalProtocolError for a subprotocol or a header that cannot stand in the answer,
+        LifecycleError for a size limit that is none.
         """
         server, request = self._server, self._request
+        limits = self._limits(message.get("max_size"))
         agreed = None
         if server.deflate is not None and message.get("compress", True):
             agreed = negotiate(request.extensions, server.deflate)
@@ -52,7 +62,16 @@ class Opening:
         self._transport.write(response)
         if server.config.access_log:
             log_opened(server.access, self.scope)
-        return Connection(Role.SERVER, server.limits, agreed[1] if agreed else None)
+        return Connection(Role.SERVER, limits, agreed[1] if agreed else None)
+
+    def _limits(self, max_size: object) -> Limits:
+        """Return the server's limits, or stricter ones that the application asks for."""
+        limits = self._server.limits
+        if max_size is None:
+            return limits
+        if type(max_size) is not int or max_size < 1:
+            raise LifecycleError(f"'max_size' is a number of bytes from 1 on; got {max_size!r}")
+        return Limits(min(max_size, limits.max_message_size or max_size))
 
     def refuse(self, status: int, text: str) -> None:
         """Answer with a plain HTTP error."""

@@ -95,9 +95,8 @@ class Session:
         self._scope: Scope = opening.scope
         self._opening: Opening | None = opening  # until it is accepted
         self._engine: Connection | None = None  # from accept on
-        self._early = (
-            opening.early
-        )  # read but not parsed: before accept, and while the inbox is full
+        # Read but not parsed: before accept, and while the inbox is full.
+        self._early = opening.early
         self._early_at = 0  # where what is left of it begins
         self._inbox = Inbox(self, server.loop, server.config.ws_max_queue)
         self._outbox = Outbox(transport, server.flusher)
@@ -331,7 +330,8 @@ class Session:
     def _tell_end(self, code: int, reason: str) -> None:
         """Let the application hear of the end, and send nothing more."""
         self._state = CLOSED
-        self._inbox.end(code, reason)
+        assert self._ending is not None
+        self._inbox.end(code, reason, self._ending.by.name.lower())
         self._outbox.wake()
 
     def _start_closing(self, code: int, reason: str, by: Initiator) -> None:

@@ -66,6 +66,7 @@ class ServerState:
         self.websocket_extensions: dict[str, Any] = {
             "websocket.http.response": {},
             "longwire.compression": {},
+            "longwire.limits": {},
             "longwire.drain": {"notice": self.drain_notice},
         }
         self._static_headers: list[Header] = [*config.headers]

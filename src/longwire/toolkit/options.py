@@ -12,11 +12,16 @@ KEY = "longwire.route"
 
 @dataclass(frozen=True, slots=True)
 class RouteOptions:
-    """`subprotocols` are negotiated by accept(); `codec` None leaves the class's own."""
+    """`subprotocols` are negotiated by accept(); `codec` None leaves the class's own.
+
+    `max_size` is in bytes, and tells a server that can refuse a message before it is here; the
+    guard of that name holds on the others.
+    """
 
     compression: bool = True
     subprotocols: tuple[str, ...] = ()
     codec: JSONCodec | None = None
+    max_size: int | None = None
 
 
 DEFAULTS = RouteOptions()

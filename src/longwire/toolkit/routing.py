@@ -76,7 +76,7 @@ def websocket_app(
 
     For every framework that mounts ASGI applications; the options are WebSocketRoute's.
     """
-    options = RouteOptions(compression, tuple(subprotocols), codec)
+    options = RouteOptions(compression, tuple(subprotocols), codec, max_size)
     asked: list[Guard] = [
         origins if isinstance(origins, AllowedOrigins) else AllowedOrigins(origins),
         *guards,

@@ -164,6 +164,8 @@ class WebSocket(HTTPConnection):
         }
         if not (compress and options.compression):
             message["compress"] = False
+        if options.max_size is not None:
+            message["max_size"] = options.max_size
         await self.send(message)
 
     def negotiate(self, supported: Iterable[str]) -> str | None:
