@@ -20,7 +20,7 @@ test: $(BUILT) $(TOOLS) ## Run the tests on the compiled modules (ARGS="-k close
 test-pure: $(BUILT) $(TOOLS) ## Run the tests on the interpreted modules
 	$(BIN)/python -m pytest --pure $(ARGS)
 
-check: $(BUILT) $(TOOLS) ## Lint, types, layers
+check: $(BUILT) $(TOOLS) ## Lint, types (mypy, and pyright on user code), layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
