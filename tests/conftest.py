@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests import pure
+from tests.server.deviations import deviation
 
 SOURCE = Path(__file__).parent.parent / "src" / "longwire"
 
@@ -67,15 +68,43 @@ class Served:
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
 
 
+ENGINES = ("native", "wsproto", "websockets")
+
+
 @pytest.fixture
-def serve() -> Serve:
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine behind the server: each of them in turn, where `every_engine` marks a module."""
+    return str(getattr(request, "param", "native"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("every_engine") and "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", ENGINES, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Expect of a package what it is known not to do."""
+    for item in items:
+        call = getattr(item, "callspec", None)
+        if call is None or "engine" not in call.params:
+            continue
+        name = getattr(item, "originalname", item.name)
+        reason = deviation(call.params["engine"], name, call.id)
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+@pytest.fixture
+def serve(engine: str) -> Serve:
     """Serve an application: `async with serve(app, ws_max_size=100) as server:`."""
     from longwire.server.config import Config
     from longwire.server.server import Server
 
     @contextlib.asynccontextmanager
     async def serve(app: Any, **options: Any) -> AsyncIterator[Served]:
-        defaults = {"port": 0, "lifespan": "off", "timeout_graceful_shutdown": 2.0}
+        defaults = {
+            "port": 0, "lifespan": "off", "timeout_graceful_shutdown": 2.0, "ws": engine,
+        }  # fmt: skip
         server = Server(Config(app=app, **{**defaults, **options}))
         await server.start()
         try:

@@ -15,7 +15,7 @@ from tests.applications import Recorder, echo
 from tests.conftest import Serve
 from tests.wire import Ended, close, connect, request, websocket
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_engine]
 
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"

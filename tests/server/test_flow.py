@@ -32,7 +32,7 @@ from tests.wire import (
     websocket,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.every_engine]
 
 PART = 64 * 1024
 

@@ -76,13 +76,13 @@ class Deflate:
     """The compressor and the decompressor of one connection."""
 
     __slots__ = (
-        "_compress_bits",
         "_compressor",
         "_decompressor",
-        "_inflate_bits",
-        "_is_compressor_fresh",
-        "_is_decompressor_fresh",
-        "_settings",
+        "compress_bits",
+        "inflate_bits",
+        "is_compressor_fresh",
+        "is_decompressor_fresh",
+        "settings",
         "threshold",
     )
 
@@ -95,11 +95,11 @@ class Deflate:
         is_decompressor_fresh: bool,
     ) -> None:
         """`*_fresh`: without context takeover, every message begins with an empty window."""
-        self._settings = settings
-        self._compress_bits = compress_bits
-        self._inflate_bits = inflate_bits
-        self._is_compressor_fresh = is_compressor_fresh
-        self._is_decompressor_fresh = is_decompressor_fresh
+        self.settings = settings
+        self.compress_bits = compress_bits
+        self.inflate_bits = inflate_bits
+        self.is_compressor_fresh = is_compressor_fresh
+        self.is_decompressor_fresh = is_decompressor_fresh
         self._compressor: zlib._Compress | None = None
         self._decompressor: zlib._Decompress | None = None
         self.threshold = settings.threshold
@@ -110,12 +110,12 @@ class Deflate:
             return b"\x00"  # section 7.2.3.6
         compressor = self._compressor
         if compressor is None:
-            settings = self._settings
+            settings = self.settings
             compressor = zlib.compressobj(
-                settings.level, zlib.DEFLATED, -self._compress_bits, settings.memory_level
+                settings.level, zlib.DEFLATED, -self.compress_bits, settings.memory_level
             )
         data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
-        self._compressor = None if self._is_compressor_fresh else compressor
+        self._compressor = None if self.is_compressor_fresh else compressor
         return data[: -len(TAIL)]
 
     def inflate(self, chunk: bytes, message: bytearray, limit: int) -> None:
@@ -125,7 +125,7 @@ class Deflate:
         1002 for what is not a deflate stream.
         """
         if self._decompressor is None:
-            self._decompressor = zlib.decompressobj(-self._inflate_bits)
+            self._decompressor = zlib.decompressobj(-self.inflate_bits)
         decompressor = self._decompressor
         data = chunk
         # Not less than there is to read: each step copies what it leaves of the input.
@@ -156,7 +156,7 @@ class Deflate:
         if decompressor is None or not decompressor.eof:
             self.inflate(TAIL, message, limit)
             decompressor = self._decompressor
-        if self._is_decompressor_fresh or (decompressor is not None and decompressor.eof):
+        if self.is_decompressor_fresh or (decompressor is not None and decompressor.eof):
             self._decompressor = None
 
 

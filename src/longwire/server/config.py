@@ -17,8 +17,7 @@ from longwire.engine.handshake import check_header
 from longwire.errors import ConfigError, LocalProtocolError
 
 LOOPS = ("auto", "uvloop", "asyncio")
-ENGINES = ("auto", "native", "none")
-LATER_ENGINES = ("wsproto", "websockets", "websockets-sansio")
+ENGINES = ("auto", "native", "wsproto", "websockets", "websockets-sansio", "none")
 LIFESPANS = ("auto", "on", "off")
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 
@@ -200,8 +199,6 @@ def _check(option: Field[Any], value: Any) -> None:
     flag = "--" + option.name.replace("_", "-")
     low, high = option.metadata["low"], option.metadata["high"]
     choices = option.metadata["choices"]
-    if option.name == "ws" and value in LATER_ENGINES:
-        raise ConfigError(f"{flag} {value}: that engine comes in a later release; use native")
     if choices and value not in choices:
         raise ConfigError(f"{flag} is one of {', '.join(choices)}; got {value!r}")
     if low is None or (value is None and "None" in str(option.type)):

@@ -8,16 +8,10 @@ from __future__ import annotations
 import asyncio
 
 from longwire.asgi import Message, Scope
-from longwire.engine import (
-    Connection,
-    Limits,
-    Role,
-    UpgradeRequest,
-    negotiate,
-    upgrade_response,
-)
+from longwire.engine import Limits, UpgradeRequest, negotiate, upgrade_response
 from longwire.errors import LifecycleError
 from longwire.server.ending import log_opened, log_refused
+from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
 
@@ -41,7 +35,7 @@ class Opening:
         self._request = request
         self._response: Response | None = None  # the application's denial
 
-    def accept(self, message: Message) -> Connection:
+    def accept(self, message: Message) -> Engine:
         """Answer with 101; return the engine of the connection that begins.
 
         Raises LocalProtocolError for a subprotocol or a header that cannot stand in the answer,
@@ -62,7 +56,7 @@ class Opening:
         self._transport.write(response)
         if server.config.access_log:
             log_opened(server.access, self.scope)
-        return Connection(Role.SERVER, limits, agreed[1] if agreed else None)
+        return server.new_engine(limits, agreed[1] if agreed else None)
 
     def _limits(self, max_size: object) -> Limits:
         """Return the server's limits, or stricter ones that the application asks for."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from longwire.engine import Connection
 from longwire.server.awaitable import PENDING, Awaitable
+from longwire.server.engines import Engine
 from longwire.server.flow import FLUSH_BYTES, Flusher
 
 
@@ -35,7 +35,7 @@ class Outbox:
     def __init__(self, transport: asyncio.Transport, flusher: Flusher) -> None:
         self._transport: asyncio.Transport | None = transport
         self._flusher = flusher
-        self._engine: Connection | None = None  # until the handshake is accepted
+        self._engine: Engine | None = None  # until the handshake is accepted
         self._unsent = 0  # bytes of payload queued since the last write
         self._is_dirty = False
         self._is_paused = False
@@ -53,7 +53,7 @@ class Outbox:
         """Whether the peer has not read for `ws_send_buffer` bytes."""
         return self._is_paused
 
-    def open(self, engine: Connection) -> None:
+    def open(self, engine: Engine) -> None:
         """From now on the engine says what to write."""
         self._engine = engine
 

@@ -13,12 +13,13 @@ import asyncio
 from typing import Any
 
 from longwire.asgi import Message, Scope
-from longwire.engine import Closed, Connection, Failed, Ping, Pong
+from longwire.engine import Closed, Failed, Ping, Pong
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import State, after_send, message_data
 from longwire.server.awaitable import Awaitable
 from longwire.server.closing import Closing, pause_reading, resume_reading
 from longwire.server.ending import Ending, Initiator, Traffic, is_caused_by_closing, log_closed
+from longwire.server.engines import Engine
 from longwire.server.inbox import Inbox
 from longwire.server.keepalive import Keepalive, Verdict
 from longwire.server.opening import Opening
@@ -94,7 +95,7 @@ class Session:
         self._transport: asyncio.Transport | None = transport
         self._scope: Scope = opening.scope
         self._opening: Opening | None = opening  # until it is accepted
-        self._engine: Connection | None = None  # from accept on
+        self._engine: Engine | None = None  # from accept on
         # Read but not parsed: before accept, and while the inbox is full.
         self._early = opening.early
         self._early_at = 0  # where what is left of it begins

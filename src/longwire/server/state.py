@@ -15,6 +15,7 @@ from longwire.asgi import ASGIApp, Header, Receive, Scope, Send
 from longwire.engine import DeflateSettings, Limits
 from longwire.server.config import Config
 from longwire.server.drain import DrainNotice
+from longwire.server.engines import new_engine
 from longwire.server.flow import Flusher
 from longwire.server.timers import TimerWheel
 
@@ -61,6 +62,7 @@ class ServerState:
         self.ping_timeout: float = config.ws_ping_timeout or 0.0
         self.limits = Limits(max_message_size=config.ws_max_size)
         self.deflate = _deflate_settings(config)
+        self.new_engine = new_engine(config.ws)
         self.http_extensions: dict[str, Any] = {}
         # One dict for all connections: a scope of its own would cost each of them 200 bytes.
         self.websocket_extensions: dict[str, Any] = {
