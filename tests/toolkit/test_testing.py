@@ -301,6 +301,26 @@ async def test_the_tests_own_failure_is_the_one_that_is_told() -> None:
             raise AssertionError("the test's")
 
 
+async def failing_check(ws: WebSocket) -> None:
+    await ws.accept()
+    await ws.send_text("fine so far")
+    pytest.fail("the application's check")
+
+
+async def test_a_check_that_fails_in_the_application_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match="the application's check") as caught:
+        async with AsyncTestClient(websocket_app(failing_check)).websocket_connect("/") as ws:
+            assert await ws.receive_text() == "fine so far"
+    assert isinstance(caught.value.__cause__, pytest.fail.Exception)
+
+
+@pytest.mark.parametrize("receives", [1, 2])
+def test_a_failed_check_and_a_test_that_is_no_coroutine(receives: int) -> None:
+    with pytest.raises(AssertionError, match="the application's check"):
+        with TestClient(websocket_app(failing_check)).websocket_connect("/") as ws:
+            assert [ws.receive_text() for _ in range(receives)] == ["fine so far"]
+
+
 async def test_an_application_that_ends_because_its_client_left_is_no_error() -> None:
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
