@@ -452,6 +452,31 @@ async def test_a_lifespan_that_fails_or_hangs_is_told() -> None:
         pass
 
 
+def test_the_synchronous_client_and_lifespans() -> None:
+    async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.sleep(1000)
+
+    async def passes_over(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await websocket_app(echo)(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def fails(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        raise ZeroDivisionError
+        yield {}
+
+    with pytest.raises(TimeoutError, match=r"startup took more than 0\.1 s.*hangs"):
+        with TestClient(hangs, timeout=0.1):
+            pass
+    with pytest.raises(ZeroDivisionError):
+        with TestClient(Starlette(lifespan=fails)):
+            pass
+    for knows_none in (passes_over, websocket_app(echo), WebSocketRoute("/", echo)):
+        with TestClient(knows_none) as client:
+            assert talk(client, "/") == "x"
+
+
 # ---- tests that are no coroutines -----------------------------------------------------------
 
 

@@ -93,6 +93,18 @@ class TestClient(StarletteTestClient):
         super().__init__(app, base_url, raise_server_exceptions, root_path, **options)
         self._connector = _Connector(self.app, root_path, raise_server_exceptions)
 
+    async def lifespan(self) -> None:
+        """Nothing: starlette's knows no application without a lifespan, and none that hangs."""
+
+    async def wait_startup(self) -> None:
+        """Run the start-up; raises as AsyncTestClient does."""
+        self._lifespan = lifespan(self.app, self._timeout_seconds)
+        self.app_state.update(await self._lifespan.__aenter__())
+
+    async def wait_shutdown(self) -> None:
+        """Run the shutdown; raises as AsyncTestClient does."""
+        await self._lifespan.__aexit__(None, None, None)
+
     def __enter__(self) -> Self:
         if self._is_live:
             httpx2.Client.__enter__(self)

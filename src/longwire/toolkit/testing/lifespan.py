@@ -51,6 +51,9 @@ class _Run:
             if answer.done():
                 message = answer.result()
                 if message["type"].endswith(".failed"):
+                    await asyncio.wait({self._task}, timeout=timeout)
+                    if self._task.done():
+                        self._task.result()  # what it raised tells more
                     raise StartupError(message.get("message") or f"{stage} failed")
             elif not self._task.done():
                 place = whereabouts(self._task)
