@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import time
@@ -241,7 +242,39 @@ async def test_a_query_token_is_in_no_scope_and_no_url() -> None:
     assert await status(app, "/?a=%C3%A9&token=sesame&b=") == 101
     (line,) = seen
     assert "sesame" not in line
-    assert "a=%C3%A9&token=%2A%2A%2A&b=" in line
+    assert "a=%C3%A9&token=***&b=" in line
+
+
+@pytest.mark.parametrize(
+    "guards",
+    [
+        [Token(USERS, from_query())],
+        [Token(USERS, from_query()), Token(USERS, from_query())],
+        [Token(USERS, from_header(), from_query())],
+    ],
+    ids=["alone", "twice", "behind another source"],
+)
+@pytest.mark.parametrize("origins", [(), AllowedOrigins(close_code=4403)], ids=["403", "4403"])
+async def test_a_query_token_is_hidden_whoever_answers(
+    guards: list[Token[str]], origins: Any
+) -> None:
+    """Servers log the query when the handshake is answered, be it refused by another guard."""
+    answered: list[str] = []
+    app = websocket_app(greet, origins=origins, guards=guards)
+
+    async def logging_app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def logged_send(message: Any) -> None:
+            answered.append(scope["query_string"].decode())
+            await send(message)
+
+        await app(scope, receive, logged_send)
+
+    with_header = {"Authorization": "Bearer swordfish"}
+    assert await status(logging_app, "/?token=sesame", headers=with_header) == 101
+    crossing = {**with_header, "Origin": "http://evil.example"}
+    with contextlib.suppress(WebSocketDisconnect):
+        assert await status(logging_app, "/?token=sesame", headers=crossing) == 403
+    assert set(answered) == {"token=***"}
 
 
 # ---- the first message ----------------------------------------------------------------------

@@ -18,6 +18,7 @@ from longwire.toolkit.disconnect import WebSocketDisconnect
 from longwire.toolkit.guards.limits import MaxSize
 from longwire.toolkit.guards.origins import AllowedOrigins
 from longwire.toolkit.guards.refusal import Guard, answer
+from longwire.toolkit.guards.tokens import Token
 from longwire.toolkit.options import KEY, RouteOptions
 from longwire.toolkit.websocket import ACCEPTED_BY_GUARD, WebSocket
 
@@ -83,11 +84,14 @@ def websocket_app(
     ]
     if max_size is not None:
         asked.append(MaxSize(max_size))
+    tokens = [guard for guard in asked if isinstance(guard, Token)]
     run: Handler = endpoint if _is_handler(endpoint) else partial(_run_asgi, endpoint)  # type: ignore[assignment, arg-type]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope[KEY] = options
         websocket = WebSocket(scope, receive, send)
+        for token in tokens:
+            token.hide(websocket)  # a guard before it may refuse, and that is logged too
         try:
             for guard in asked:
                 await guard(websocket)

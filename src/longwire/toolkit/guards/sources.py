@@ -20,6 +20,9 @@ unauthenticated connection should not cost the server more than that."""
 
 REDACTED = "***"
 
+TAKEN = "_longwire_query_tokens"
+"""Where a connection keeps what was taken out of its query: not in the scope, which gets around."""
+
 
 def from_header(name: str = "Authorization", scheme: str | None = "Bearer") -> Source:
     """`Authorization: Bearer TOKEN`, or another header; `scheme` None takes its whole value."""
@@ -49,21 +52,36 @@ def from_query(name: str = "token") -> Source:
     """`?token=TOKEN`, for clients that can do nothing else: URLs end up in logs and histories.
 
     Before the handshake is answered the value in the scope becomes "***", so that neither a
-    server's access log nor an error report has it; handlers see the same.
+    server's access log nor an error report has it; handlers see the same. A framework that hands
+    on a copy of the scope keeps the server's own from that: there, guard in front of it.
     """
+    return _QueryToken(name)
 
-    async def find(connection: Any) -> str | None:
-        query = connection.scope.get("query_string", b"").decode("latin-1")
-        pairs = parse_qsl(query, keep_blank_values=True)
-        found = [value for key, value in pairs if key == name]
-        if found:
-            hidden = [(key, REDACTED if key == name else value) for key, value in pairs]
-            connection.scope["query_string"] = urlencode(hidden).encode("ascii")
-            for cached in ("_query_params", "_url"):
-                connection.__dict__.pop(cached, None)
+
+class _QueryToken:
+    """A source that can take its token out of the scope before anybody asks for it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def __call__(self, connection: Any) -> str | None:
+        self.hide(connection)
+        found: list[str] = connection.__dict__[TAKEN][self._name]
         return found[0] or None if len(found) == 1 else None
 
-    return find
+    def hide(self, connection: Any) -> None:
+        """Keep the token beside the scope, and "***" in it."""
+        taken = connection.__dict__.setdefault(TAKEN, {})
+        if self._name in taken:
+            return
+        query = connection.scope.get("query_string", b"").decode("latin-1")
+        pairs = parse_qsl(query, keep_blank_values=True)
+        taken[self._name] = [value for key, value in pairs if key == self._name]
+        if taken[self._name]:
+            hidden = [(key, REDACTED if key == self._name else value) for key, value in pairs]
+            connection.scope["query_string"] = urlencode(hidden, safe="*").encode("ascii")
+            for cached in ("_query_params", "_url"):
+                connection.__dict__.pop(cached, None)
 
 
 def from_subprotocol(name: str = "bearer") -> Source:

@@ -71,6 +71,7 @@ class Token(Generic[T]):
 
     async def __call__(self, connection: HTTPConnection) -> T:
         """Return what the token stands for; refuse with 401, 403 or 503 else."""
+        self.hide(connection)
         token = await self._find(connection)
         if token is None:
             await self._refuse(connection, 401, "a token is needed", UNAUTHORIZED)
@@ -88,6 +89,13 @@ class Token(Generic[T]):
         if deadline is not None or self._recheck is not None:
             self._watch(connection, token, deadline)
         return user
+
+    def hide(self, connection: HTTPConnection) -> None:
+        """Take the token out of what is logged: for when somebody else may answer before us."""
+        for source in self._sources:
+            hide = getattr(source, "hide", None)
+            if hide is not None:
+                hide(connection)
 
     async def _find(self, connection: HTTPConnection) -> Any:
         for source in self._sources:
