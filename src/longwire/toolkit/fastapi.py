@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from longwire.toolkit import websocket as toolkit
 from longwire.toolkit.disconnect import WebSocketDisconnect
 from longwire.toolkit.guards.origins import AllowedOrigins
+from longwire.toolkit.reading import cancel_safe
 
 __all__ = ["WebSocket", "WebSocketDisconnect", "same_origin"]
 
@@ -27,6 +28,7 @@ same_origin = AllowedOrigins()
 
 def _ours(connection: HTTPConnection) -> toolkit.WebSocket:
     theirs: Any = connection
+    theirs._receive = cancel_safe(theirs._receive)
     # Looked up at each call: a guard that comes later may put its own in place.
     return toolkit.WebSocket(theirs.scope, lambda: theirs._receive(), theirs._send)
 

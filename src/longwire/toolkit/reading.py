@@ -1,7 +1,8 @@
-"""Reading ahead, so that the end of a connection is noticed while nobody receives.
+"""What is received, and not yet taken by the application: kept here, in order, for its next call.
 
-ASGI tells the end in order, behind the messages. Whoever waits for the end alone needs somebody to
-take the messages before it: they are kept here, in order, for whoever receives later.
+- A receive that was cancelled: KeptReceive, where the server itself would lose the message.
+- The end of a connection, noticed while nobody receives: ReadAhead. ASGI tells the end behind the
+  messages, so whoever waits for the end alone needs somebody to take the messages before it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,53 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from types import BuiltinMethodType
 
 from longwire.asgi import Message, Receive
 
 AHEAD = 32
 """Messages kept for later: the server's own default bound. Behind that many unread messages the
 end is not noticed; a client that floods must not fill the memory instead (policy: stop reading)."""
+
+
+def cancel_safe(receive: Receive) -> Receive:
+    """Return a receive() that loses no message when it is cancelled.
+
+    Servers in Python wait on an asyncio.Queue, or on what keeps a message as that does. One in
+    another language hands out futures of its own, and what such a future has taken may go with it:
+    granian's takes the next message even after it was cancelled.
+    """
+    return KeptReceive(receive) if isinstance(receive, BuiltinMethodType) else receive
+
+
+class KeptReceive:
+    """A receive() whose server is asked once for each message, however often the wait is given up.
+
+    It costs a task for each message.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._pending: asyncio.Task[Message] | None = None
+
+    async def __call__(self) -> Message:
+        while True:
+            pending = self._pending
+            if pending is None:
+                pending = self._pending = asyncio.create_task(_ask(self._receive))
+            if not pending.done():  # wait() would take another turn of the loop, and its deadline
+                await asyncio.wait([pending])
+            if self._pending is pending:  # nobody else has taken it meanwhile
+                self._pending = None
+                return pending.result()
+
+    def __del__(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()  # the connection is gone: nobody can take it any more
+
+
+async def _ask(receive: Receive) -> Message:
+    return await receive()
 
 
 class ReadAhead:

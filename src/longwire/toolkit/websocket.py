@@ -32,7 +32,7 @@ from longwire.toolkit.disconnect import (
 from longwire.toolkit.messages import unexpected
 from longwire.toolkit.notice import GoingAway
 from longwire.toolkit.options import options_of
-from longwire.toolkit.reading import ReadAhead
+from longwire.toolkit.reading import ReadAhead, cancel_safe
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class WebSocket(HTTPConnection):
         if scope["type"] != "websocket":
             raise TypeError(f"a WebSocket is made of a websocket scope; got {scope['type']!r}")
         super().__init__(scope)
-        self._receive = receive
+        self._receive = cancel_safe(receive)
         self._send = send
         self._hears = State.CONNECTING  # what may be received
         self._says = State.CONNECTING  # what may be sent
