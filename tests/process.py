@@ -8,8 +8,11 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+import psutil
 
 from tests import pure
 
@@ -18,11 +21,11 @@ PATIENCE = 15.0
 
 
 class Process:
-    """`longwire serve ...`, running; `lines` is what it has logged so far."""
+    """A server, running; `lines` is what it has logged so far."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str], cwd: Path) -> None:
+    def __init__(self, command: Sequence[str], environment: dict[str, str], cwd: Path) -> None:
         self.popen = subprocess.Popen(
-            pure.python("longwire", "serve", *arguments),
+            command,
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=subprocess.PIPE,
@@ -68,19 +71,32 @@ class Process:
         return status
 
 
-@contextlib.contextmanager
 def running(
     *arguments: str, environment: dict[str, str] | None = None, cwd: Path = ROOT
-) -> Iterator[Process]:
+) -> AbstractContextManager[Process]:
     """Run `longwire serve` with the arguments; what still runs at the end is killed."""
-    process = Process(arguments, environment or {}, cwd)
+    return running_command(
+        pure.python("longwire", "serve", *arguments), environment=environment, cwd=cwd
+    )
+
+
+@contextlib.contextmanager
+def running_command(
+    command: Sequence[str], *, environment: dict[str, str] | None = None, cwd: Path = ROOT
+) -> Iterator[Process]:
+    """Run a server's command; it, and the workers it started, are killed if they do not end."""
+    process = Process(command, environment or {}, cwd)
     try:
         yield process
     finally:
         if process.popen.poll() is None:
+            family = psutil.Process(process.popen.pid).children(recursive=True)
             process.signal(signal.SIGTERM)
             try:
                 process.exit_status()
             except subprocess.TimeoutExpired:
                 process.popen.kill()
+                for worker in family:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        worker.kill()
                 process.exit_status()
