@@ -17,13 +17,16 @@ from tests import pure
 if os.environ.get(pure.PURE) == "1" and not pure.is_installed():
     pure.install()  # a worker that its server has spawned
 
+from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from longwire.toolkit import (
     Token,
     WebSocket,
     WebSocketDisconnect,
     WebSocketRoute,
+    fastapi,
     from_query,
     one_of,
 )
@@ -108,12 +111,21 @@ async def greet(websocket: WebSocket) -> None:
     await websocket.receive()
 
 
+framework = FastAPI()
+
+
+@framework.websocket("/impatient/{id}")
+async def impatient_in_fastapi(websocket: fastapi.WebSocket) -> None:
+    await impatient(websocket)
+
+
 app = Starlette(
     routes=[
         WebSocketRoute("/echo", echo),
         WebSocketRoute("/listen/{id}", listen),
         WebSocketRoute("/talk/{id}", talk),
         WebSocketRoute("/impatient/{id}", impatient),
+        Mount("/fastapi", framework),
         WebSocketRoute("/closed/{id}", wait_for_end),
         WebSocketRoute("/subprotocol/{id}", wait_for_end, subprotocols=["chat.v2", "chat.v1"]),
         WebSocketRoute(

@@ -229,9 +229,10 @@ async def test_a_lost_connection_is_heard_by_whoever_only_sends(running: Running
     assert told["receive"] == (expected or running.server.lost[0])
 
 
-async def test_a_receive_that_is_given_up_loses_no_message(running: Running) -> None:
+@pytest.mark.parametrize("path", ["/impatient", "/fastapi/impatient"])
+async def test_a_receive_that_is_given_up_loses_no_message(running: Running, path: str) -> None:
     id = running.new_id()
-    async with connect(running.url(f"/impatient/{id}")) as client:
+    async with connect(running.url(f"{path}/{id}")) as client:
         for number in range(MESSAGES):
             await client.send(str(number))
             await asyncio.sleep(0.0005 if number % 7 else 0.002)
