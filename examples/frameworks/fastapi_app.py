@@ -25,7 +25,8 @@ def page() -> FileResponse:
     return FileResponse(Path(__file__).with_name("page.html"))
 
 
-@app.websocket("/ws/{room}", dependencies=[Depends(same_origin)])
+# The token first: it is then out of the query before the origin is refused, and that is logged.
+@app.websocket("/ws/{room}", dependencies=[Depends(token), Depends(same_origin)])
 async def talk(websocket: WebSocket, room: str, user: User) -> None:
     await websocket.accept()
     try:
