@@ -35,6 +35,8 @@ def _refuse_stale_modules() -> None:
     for compiled in SOURCE.rglob("*" + importlib.machinery.EXTENSION_SUFFIXES[0]):
         module = compiled.with_name(compiled.name.split(".")[0])
         twin = module.with_suffix(".pyx")
+        if not (twin.exists() or module.with_suffix(".pxd").exists()):
+            raise pytest.UsageError(f"{compiled} is of a module no longer compiled: delete it")
         source = twin if twin.exists() else module.with_suffix(".py")
         for path in (source, module.with_suffix(".pxd")):
             if path.exists() and path.stat().st_mtime > compiled.stat().st_mtime:

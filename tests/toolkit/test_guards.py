@@ -543,3 +543,123 @@ async def test_guards_over_the_real_server(serve: Serve) -> None:
             await client.send(text("1") + text("2") + text("3"))
             assert [await client.message(), await client.message()] == ["1", "2"]
             assert await client.close_frame() == Ended(1008, "more than 2 messages in 60 s")
+
+
+# ---- found by review ------------------------------------------------------------------------
+
+
+async def test_a_verifier_that_says_false_refuses() -> None:
+    app = websocket_app(greet, guards=[Token(lambda token: token == "good", from_query())])
+    assert await status(app, "/?token=WRONG") == 403
+    assert await status(app, "/?token=good") == 101
+
+
+async def test_a_verifier_that_hangs_has_not_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longwire.toolkit.guards.tokens.VERIFY_TIMEOUT", 0.05)
+
+    async def hangs(token: str) -> str:
+        await asyncio.sleep(1000)
+        return token
+
+    assert (
+        await status(websocket_app(greet, guards=[Token(hangs, from_query())]), "/?token=x") == 503
+    )
+
+
+async def test_a_recheck_that_hangs_does_not_outlast_the_expiry() -> None:
+    asked: list[str] = []
+
+    async def verify(token: str) -> str:
+        asked.append(token)
+        if len(asked) > 1:
+            await asyncio.sleep(1000)
+        return token
+
+    deadline = time.time() + 0.2
+    guard = Token(verify, from_query(), expires=lambda user: deadline, recheck=0.01)
+    async with AsyncTestClient(websocket_app(greet, guards=[guard])).websocket_connect(
+        "/?token=x"
+    ) as ws:
+        assert await ws.receive_text() == "hello x"
+        with pytest.raises(WebSocketDisconnect) as caught:
+            await ws.receive_text()
+    assert caught.value.reason == "the token has expired"
+    assert len(asked) == 2
+
+
+async def test_expiry_without_recheck_asks_the_verifier_once() -> None:
+    asked: list[str] = []
+    deadline = time.time() + 0.1
+
+    def verify(token: str) -> str:
+        asked.append(token)
+        return token
+
+    guard = Token(verify, expires=lambda user: deadline)
+    headers = {"Authorization": "Bearer x"}
+    async with AsyncTestClient(websocket_app(greet, guards=[guard])).websocket_connect(
+        "/", headers=headers
+    ) as ws:
+        await ws.receive_text()
+        with pytest.raises(WebSocketDisconnect):
+            await ws.receive_text()
+    assert asked == ["x"]
+
+
+async def test_a_subprotocols_token_leaves_the_headers_too() -> None:
+    seen: list[str] = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept("bearer")
+        seen.append(f"{ws.scope} {ws.headers}")
+        await ws.send_text("x")
+
+    app = websocket_app(handler, guards=[Token(USERS, from_subprotocol())])
+    assert await status(app, subprotocols=["bearer", "sesame", "chat"]) == 101
+    assert "sesame" not in seen[0]
+    assert "bearer, chat" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "allowed"),
+    [
+        ("wss://shop.example/", "https://shop.example", True),
+        ("wss://shop.example/", "http://shop.example", False),
+        ("ws://shop.example/", "https://shop.example", True),  # a proxy has ended TLS
+        ("ws://shop.example/", "http://shop.example", True),
+    ],
+)
+async def test_a_page_without_tls_is_not_of_a_host_with_it(
+    url: str, origin: str, allowed: bool
+) -> None:
+    """Whoever is on the way writes http pages, and the browser would add the Secure cookies."""
+    assert await status(websocket_app(greet), url, headers={"Origin": origin}) == (
+        101 if allowed else 403
+    )
+
+
+async def test_a_first_message_is_bounded_before_it_is_verified(serve: Serve) -> None:
+    asked: list[str] = []
+
+    def verify(token: str) -> None:
+        asked.append(token)
+
+    guard: Token[str] = Token(verify, from_first_message())
+    app = websocket_app(greet, guards=[guard], max_size=100)
+    async with AsyncTestClient(app).websocket_connect("/") as ws:
+        await ws.send_text("x" * 101)
+        assert (await ws.receive())["code"] == 1009
+    assert asked == []
+
+
+async def test_a_guard_behind_the_first_message_refuses_by_closing() -> None:
+    async def full(connection: Any) -> None:
+        raise Refusal(403, "the room is full")
+
+    app = websocket_app(greet, guards=[Token(USERS, from_first_message()), full])
+    for around in (app, Starlette(routes=[WebSocketRoute("/", greet, guards=[
+        Token(USERS, from_first_message()), full])])):  # fmt: skip
+        async with AsyncTestClient(around).websocket_connect("/") as ws:
+            await ws.send_text("sesame")
+            answer = await ws.receive()
+            assert (answer["code"], answer["reason"]) == (1008, "the room is full")

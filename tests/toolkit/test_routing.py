@@ -374,3 +374,83 @@ async def test_a_size_limit_that_is_none_is_the_applications_error(
         assert (await client.response()).status == 500
     (record,) = error_records(caplog)
     assert "'max_size' is a number of bytes" in str(record.exc_info)
+
+
+# ---- found by review ------------------------------------------------------------------------
+
+
+async def test_a_group_of_disconnects_is_no_error(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ws.receive_text())
+            tasks.create_task(asyncio.sleep(1000))
+
+    async with serve(WebSocketRoute("/", handler)) as server:
+        async with websocket(server) as client:
+            client.reset()
+        await asyncio.wait_for(server.state.idle.wait(), 5)
+    assert not error_records(caplog)
+
+
+async def test_an_endpoint_whose_client_is_gone_when_it_sends_is_told_its_code() -> None:
+    gone: list[int] = []
+    go_on = asyncio.Event()
+
+    class Slow(WebSocketEndpoint):
+        async def on_receive(self, websocket: WebSocket, data: Any) -> None:
+            await go_on.wait()
+            await websocket.send_text("late")
+
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            gone.append(close_code)
+
+    async with AsyncTestClient(websocket_app(Slow)).websocket_connect("/") as ws:
+        await ws.send_text("x")
+        await ws.close(3001)
+        go_on.set()
+    assert gone == [3001]
+
+
+async def test_subprotocol_handlers_behind_a_first_message() -> None:
+    protocols = Subprotocols()
+    app = websocket_app(
+        protocols.handle, guards=[Token(one_of(alice="sesame"), from_first_message())]
+    )
+
+    @protocols("chat")  # registered behind the route, as a module may well do
+    async def chat(ws: WebSocket) -> None:
+        await ws.send_text("chat")
+
+    async with AsyncTestClient(app).websocket_connect("/", ["news", "chat"]) as ws:
+        assert ws.accepted_subprotocol == "chat"
+        await ws.send_text("sesame")
+        assert await ws.receive_text() == "chat"
+
+
+async def test_plain_http_at_a_websocket_is_426() -> None:
+    async with AsyncTestClient(websocket_app(where)) as tester:
+        response = await tester.get("/")
+    assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+
+
+async def test_starlettes_requires_takes_our_websocket() -> None:
+    from starlette.authentication import AuthCredentials, requires
+
+    @requires("authenticated")
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("in")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["auth"] = AuthCredentials(scope["path"].strip("/").split(","))
+        await websocket_app(handler)(scope, receive, send)
+
+    client = AsyncTestClient(app)
+    async with client.websocket_connect("/authenticated") as ws:
+        assert await ws.receive_text() == "in"
+    with pytest.raises(Denied):
+        async with client.websocket_connect("/nobody"):
+            pass

@@ -526,3 +526,72 @@ async def test_who_ended_it(serve: Serve, by: ClosedBy) -> None:
         closure = await asyncio.wait_for(told.get(), 5)
     assert closure.by is by
     assert closure.code == (1006 if by is ClosedBy.NOBODY else 1012)
+
+
+# ---- found by review ------------------------------------------------------------------------
+
+
+async def test_nothing_is_sent_once_the_end_was_noticed(serve: Serve) -> None:
+    told: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        closure = await ws.closed
+        await ws.close()
+        told.put_nowait((closure.code, await outcome(ws.send_text("x"))))
+
+    async with serve(app_of(handler)) as server, websocket(server) as client:
+        await client.send(close(3001, b"bye"))
+        assert await asyncio.wait_for(told.get(), 5) == (
+            3001, "WebSocketDisconnected: connection closed with code 3001: bye",
+        )  # fmt: skip
+
+
+async def test_a_receive_under_way_when_the_end_is_first_awaited(serve: Serve) -> None:
+    """A server is asked for one message at a time: not all of them can do more."""
+    told: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        is_asked = False
+
+        async def once_at_a_time() -> Any:
+            nonlocal is_asked
+            assert not is_asked
+            is_asked = True
+            try:
+                return await receive()
+            finally:
+                is_asked = False
+
+        ws = WebSocket(scope, once_at_a_time, send)
+        await ws.accept()
+        receiving = asyncio.ensure_future(ws.receive_text())
+        await asyncio.sleep(0)
+        ending = asyncio.ensure_future(ws.closed)
+        await asyncio.sleep(0)
+        await ws.send_text("ready")
+        told.put_nowait([await receiving, (await ending).code, await ws.receive_text()])
+
+    async with serve(app) as server, websocket(server) as client:
+        assert await client.message() == "ready"
+        await client.send(text("one") + text("two") + close(3001))
+        assert await asyncio.wait_for(told.get(), 5) == ["one", 3001, "two"]
+
+
+async def test_awaiting_the_end_leaves_no_task_behind(serve: Serve) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send_text("ready")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ws.closed.wait(), 0.2)
+
+    before = asyncio.all_tasks()
+    async with serve(app_of(handler)) as server:
+        async with websocket(server) as client:
+            assert await client.message() == "ready"
+            await client.send(text("x") * 60)  # more than is read ahead
+            assert (await client.close_frame()).code == 1000
+            await client.send(close())
+        await asyncio.wait_for(server.state.idle.wait(), 5)
+        await asyncio.sleep(0.05)
+        assert asyncio.all_tasks() == before

@@ -5,6 +5,7 @@ Built on starlette's requests, responses and routing; the WebSocket side is our 
 
 from starlette.websockets import WebSocketClose, WebSocketState
 
+from longwire.toolkit.closed import Closed
 from longwire.toolkit.codecs import JSONCodec, MsgspecCodec, OrjsonCodec, StandardCodec
 from longwire.toolkit.disconnect import (
     ClosedBy,
@@ -35,7 +36,7 @@ from longwire.toolkit.messages import InvalidJSON, InvalidMessage, UnexpectedMes
 from longwire.toolkit.notice import GoingAway
 from longwire.toolkit.routing import WebSocketRoute, websocket_app
 from longwire.toolkit.subprotocols import Subprotocols
-from longwire.toolkit.websocket import Closed, WebSocket
+from longwire.toolkit.websocket import WebSocket
 
 __all__ = [
     "ANY_ORIGIN",

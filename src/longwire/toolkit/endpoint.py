@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from longwire.asgi import Message, Receive, Scope, Send
 from longwire.errors import ConfigError
 from longwire.lifecycle import message_data
+from longwire.toolkit.disconnect import WebSocketDisconnect
 from longwire.toolkit.messages import InvalidJSON, UnexpectedMessage, unexpected
 from longwire.toolkit.websocket import WebSocket
 
@@ -54,6 +55,10 @@ class WebSocketEndpoint:
                     await websocket.close(close_code, str(error))
                     return
                 await self.on_receive(websocket, data)
+        except WebSocketDisconnect as error:
+            if websocket.closed.is_set():  # else it is another connection's
+                close_code = error.code
+            raise
         finally:
             await self.on_disconnect(websocket, close_code)
 
@@ -63,9 +68,9 @@ class WebSocketEndpoint:
         if self.encoding == "json":
             return websocket._codec.decode(data, Any)
         if self.encoding == "text" and not isinstance(data, str):
-            raise unexpected("text", data, "an endpoint with encoding 'bytes'")
+            raise unexpected("text", data, "encoding = 'bytes'")
         if self.encoding == "bytes" and not isinstance(data, bytes):
-            raise unexpected("binary", data, "an endpoint with encoding 'text'")
+            raise unexpected("binary", data, "encoding = 'text'")
         return data
 
     async def on_connect(self, websocket: WebSocket) -> None:

@@ -38,7 +38,7 @@ def unexpected(expected: str, got: str | bytes, call: str) -> UnexpectedMessage:
     kind = "text" if isinstance(got, str) else "binary"
     return UnexpectedMessage(
         f"expected a {expected} message, got a {kind} one of {len(got)} "
-        f"{'characters' if isinstance(got, str) else 'bytes'}; {call}() receives those"
+        f"{'characters' if isinstance(got, str) else 'bytes'}; {call} receives those"
     )
 
 

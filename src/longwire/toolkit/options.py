@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from longwire.asgi import Scope
@@ -19,7 +20,7 @@ class RouteOptions:
     """
 
     compression: bool = True
-    subprotocols: tuple[str, ...] = ()
+    subprotocols: Collection[str] = ()
     codec: JSONCodec | None = None
     max_size: int | None = None
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Callable
 from types import BuiltinMethodType
@@ -60,11 +61,14 @@ async def _ask(receive: Receive) -> Message:
 
 
 class ReadAhead:
-    """Takes messages from `receive` as they come; `on_end` hears of the disconnect event."""
+    """Takes messages from `receive` as they come; `on_end` hears of the disconnect event.
+
+    `on_end` is a method of whoever reads ahead, and does not keep it alive.
+    """
 
     def __init__(self, receive: Receive, on_end: Callable[[Message], None]) -> None:
         self._receive = receive
-        self._on_end = on_end
+        self._on_end = weakref.WeakMethod(on_end)
         self._messages: deque[Message] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -82,19 +86,25 @@ class ReadAhead:
                 self._messages.append(message)
                 self._changed.set()
                 if message["type"] == "websocket.disconnect":
-                    self._on_end(message)
+                    self._tell_end(message)
                     return
         except Exception as error:
             self._error = error
-            self._on_end({"type": "websocket.disconnect", "code": 1006, "reason": ""})
+            self._tell_end({"type": "websocket.disconnect", "code": 1006, "reason": ""})
         finally:
             self._is_reading = False
             self._changed.set()
 
+    def _tell_end(self, message: Message) -> None:
+        on_end = self._on_end()
+        if on_end is not None:
+            on_end(message)
+
     def stop(self) -> None:
-        """Read no further; what was read can still be taken. Idempotent."""
-        if self._is_reading and asyncio.current_task() is not self._task:
-            self._task.cancel()
+        """Read no further; what was read can still be taken. Idempotent, and from any thread."""
+        loop = self._task.get_loop()
+        if self._is_reading and not loop.is_closed():
+            loop.call_soon_threadsafe(self._task.cancel)
 
     async def take(self) -> Message:
         """Return the next message, in the order they came. Cancelling loses none."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from starlette import routing as starlette
+from starlette import websockets as starlette_websockets
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketState
 
 from longwire.asgi import ASGIApp, Message, Receive, Scope, Send
+from longwire.errors import ConnectionClosed
 from longwire.toolkit.codecs import JSONCodec
-from longwire.toolkit.disconnect import WebSocketDisconnect
 from longwire.toolkit.guards.limits import MaxSize
 from longwire.toolkit.guards.origins import AllowedOrigins
-from longwire.toolkit.guards.refusal import Guard, answer
+from longwire.toolkit.guards.refusal import Guard, Refusal, answer
 from longwire.toolkit.guards.tokens import Token
 from longwire.toolkit.options import KEY, RouteOptions
+from longwire.toolkit.subprotocols import Subprotocols
 from longwire.toolkit.websocket import ACCEPTED_BY_GUARD, WebSocket
 
 Handler = Callable[[WebSocket], Awaitable[None]]
@@ -77,17 +80,21 @@ def websocket_app(
 
     For every framework that mounts ASGI applications; the options are WebSocketRoute's.
     """
-    options = RouteOptions(compression, tuple(subprotocols), codec, max_size)
+    spoken = tuple(subprotocols) or _spoken(endpoint)
+    options = RouteOptions(compression, spoken, codec, max_size)
     asked: list[Guard] = [
-        origins if isinstance(origins, AllowedOrigins) else AllowedOrigins(origins),
-        *guards,
+        origins if isinstance(origins, AllowedOrigins) else AllowedOrigins(origins)
     ]
-    if max_size is not None:
+    if max_size is not None:  # before a guard that receives
         asked.append(MaxSize(max_size))
+    asked += guards
     tokens = [guard for guard in asked if isinstance(guard, Token)]
     run: Handler = endpoint if _is_handler(endpoint) else partial(_run_asgi, endpoint)  # type: ignore[assignment, arg-type]
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await _refuse_others(scope, receive, send)
+            return
         scope[KEY] = options
         websocket = WebSocket(scope, receive, send)
         for token in tokens:
@@ -96,24 +103,67 @@ def websocket_app(
             for guard in asked:
                 await guard(websocket)
             await run(websocket)
-        except WebSocketDisconnect:
-            # Whoever does not catch it wants nothing more when its own client has left.
-            if websocket.client_state is not WebSocketState.DISCONNECTED:
-                raise
         except (HTTPException, WebSocketException) as error:
             if _is_left_to_others(websocket, error):
                 raise
             await answer(websocket, error)
+        except Exception as error:
+            # Whoever does not catch it wants nothing more when its own client has left.
+            if not (websocket.closed.is_set() and _is_only_the_end(error)):
+                raise
 
     return app
 
 
+def _spoken(endpoint: Endpoint) -> Collection[str]:
+    """Return the subprotocols that the endpoint itself has handlers for, now or later."""
+    owner = getattr(endpoint, "__self__", None)
+    return owner.names if isinstance(owner, Subprotocols) else ()
+
+
+async def _refuse_others(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer plain HTTP with 426; there is no lifespan here."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])  # as servers expect it of who knows no lifespan
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}  # RFC 9110 section 15.5.22
+    await PlainTextResponse("a WebSocket is here", 426, headers)(scope, receive, send)
+
+
+def _is_only_the_end(error: BaseException) -> bool:
+    """Return whether the error, or each of a group, says only that the other side is gone."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_only_the_end, error.exceptions))
+    return isinstance(error, (starlette_websockets.WebSocketDisconnect, ConnectionClosed))
+
+
 async def _run_asgi(endpoint: ASGIApp, websocket: WebSocket) -> None:
     """Run an ASGI application behind the guards; one of them may have accepted already."""
+    is_accepted = ACCEPTED_BY_GUARD in websocket.scope
+    websocket.scope.pop(ACCEPTED_BY_GUARD, None)
     receive, send = websocket._receive, websocket._send
-    if websocket.scope.pop(ACCEPTED_BY_GUARD, False):
+    if is_accepted:
         receive, send = _told_again(receive), _without_accept(send)
-    await endpoint(websocket.scope, receive, send)
+    has_ended = False
+
+    async def watched_receive() -> Message:
+        nonlocal has_ended
+        message = await receive()
+        has_ended = has_ended or message["type"] == "websocket.disconnect"
+        return message
+
+    async def watched_send(message: Message) -> None:
+        nonlocal has_ended
+        try:
+            await send(message)
+        except OSError:
+            has_ended = True
+            raise
+
+    try:
+        await endpoint(websocket.scope, watched_receive, watched_send)
+    except Exception as error:
+        if not (has_ended and _is_only_the_end(error)):
+            raise
 
 
 def _told_again(receive: Receive) -> Receive:
@@ -143,12 +193,12 @@ def _without_accept(send: Send) -> Send:
 def _is_left_to_others(websocket: WebSocket, error: HTTPException | WebSocketException) -> bool:
     """Return whether the error is not ours to answer.
 
-    An HTTP status after accept is a mistake of the application's; and Starlette around us has its
-    own handlers, which need a server that can deny if they answer with a response.
+    An HTTP status after accept is a mistake, unless a guard behind one that accepts refuses. And
+    Starlette around us has its own handlers, which need a server that can deny.
     """
     if isinstance(error, HTTPException):
         if websocket.application_state is not WebSocketState.CONNECTING:
-            return True
+            return not isinstance(error, Refusal)
         if "websocket.http.response" not in (websocket.scope.get("extensions") or {}):
             return False
     return "starlette.exception_handlers" in websocket.scope

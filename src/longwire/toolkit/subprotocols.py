@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from longwire.errors import ConfigError
@@ -54,7 +54,7 @@ class Subprotocols:
         return handler
 
     @property
-    def names(self) -> Iterable[str]:
+    def names(self) -> Collection[str]:
         """The subprotocols that have handlers."""
         return self._handlers.keys()
 

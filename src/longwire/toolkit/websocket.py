@@ -12,9 +12,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, TypeVar, overload
 
+from starlette import websockets as starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocketState
@@ -22,6 +23,7 @@ from starlette.websockets import WebSocketState
 from longwire.asgi import Header, Message, Receive, Scope, Send
 from longwire.errors import LifecycleError
 from longwire.lifecycle import State, after_receive, after_send, message_data
+from longwire.toolkit.closed import Closed
 from longwire.toolkit.codecs import STANDARD, JSONCodec
 from longwire.toolkit.disconnect import (
     ClosedBy,
@@ -52,32 +54,10 @@ ACCEPTED_BY_GUARD = "longwire.accepted"
 """In the scope from a guard's accept() to the handler's, which then does nothing."""
 
 
-class Closed:
-    """`await websocket.closed`: how the connection ended, once it has; `is_set()` asks."""
-
-    __slots__ = ("_websocket",)
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-
-    def is_set(self) -> bool:
-        """Return whether the end has been noticed; awaiting looks for it, this does not."""
-        return self._websocket._closure is not None
-
-    async def wait(self) -> Closure:
-        """Return the Closure once the connection has ended.
-
-        Meanwhile up to 32 messages are read ahead, and kept for receive(): behind more than that
-        the end is noticed only when they are received.
-        """
-        return await self._websocket._wait_for_end()
-
-    def __await__(self) -> Generator[Any, None, Closure]:
-        return self.wait().__await__()
-
-
-class WebSocket(HTTPConnection):
+class WebSocket(starlette.WebSocket):
     """One WebSocket connection (ASGI 3, spec 2.5), with the handshake's request around it.
+
+    A starlette WebSocket to whoever asks isinstance(); all of its WebSocket side is our own.
 
     `codec` reads and writes JSON for the class; a route's own codec goes before it.
     """
@@ -87,24 +67,31 @@ class WebSocket(HTTPConnection):
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
             raise TypeError(f"a WebSocket is made of a websocket scope; got {scope['type']!r}")
-        super().__init__(scope)
+        HTTPConnection.__init__(self, scope)
         self._receive = cancel_safe(receive)
         self._send = send
         self._hears = State.CONNECTING  # what may be received
         self._says = State.CONNECTING  # what may be sent
+        self.accepted_subprotocol: str | None = None  # what accept() answered with
         self._closure: Closure | None = None  # once the end has been noticed
         self._ended: asyncio.Event | None = None  # once somebody waits for the end
         self._ahead: ReadAhead | None = None  # from then on
+        self._is_receiving = False
+
+    def __del__(self) -> None:
+        ahead = self.__dict__.get("_ahead")
+        if ahead is not None:
+            ahead.stop()
 
     # ---- what is known of it ----------------------------------------------------------------
 
     @property
-    def client_state(self) -> WebSocketState:
+    def client_state(self) -> WebSocketState:  # type: ignore[override]
         """What the application has heard from the client: connect, then the end."""
         return STATES[self._hears]
 
     @property
-    def application_state(self) -> WebSocketState:
+    def application_state(self) -> WebSocketState:  # type: ignore[override]
         """What the application has said: accept, a denial, close."""
         return STATES[self._says]
 
@@ -116,7 +103,7 @@ class WebSocket(HTTPConnection):
     @property
     def closed(self) -> Closed:
         """Await it for the Closure: code, reason and who closed."""
-        return Closed(self)
+        return Closed(lambda: self._closure, self._wait_for_end)
 
     @property
     def going_away(self) -> GoingAway:
@@ -139,13 +126,8 @@ class WebSocket(HTTPConnection):
         Raises WebSocketDisconnect if the client has left, LifecycleError (a RuntimeError) if the
         handshake has been answered, or the client did not offer the subprotocol.
         """
-        if self.scope.pop(ACCEPTED_BY_GUARD, False):
-            if subprotocol is not None or headers:
-                raise LifecycleError(
-                    "a guard that waits for the first message has accepted already: "
-                    "subprotocol and headers come too late"
-                )
-            self._hears = self._says = OPEN
+        if ACCEPTED_BY_GUARD in self.scope:
+            self._take_over(self.scope.pop(ACCEPTED_BY_GUARD), subprotocol, headers)
             return
         if self._hears is State.CONNECTING:
             self._raise_on_disconnect(await self.receive())
@@ -167,6 +149,18 @@ class WebSocket(HTTPConnection):
         if options.max_size is not None:
             message["max_size"] = options.max_size
         await self.send(message)
+        self.accepted_subprotocol = subprotocol
+
+    def _take_over(
+        self, accepted: str | None, subprotocol: str | None, headers: Iterable[Header] | None
+    ) -> None:
+        """Go on from a guard's accept(), if it said what this one would have."""
+        if headers or subprotocol not in (None, accepted):
+            raise LifecycleError(
+                f"a guard that waits for the first message has accepted already, with the "
+                f"subprotocol {accepted!r}: another one, and headers, come too late"
+            )
+        self._hears = self._says = OPEN
 
     def negotiate(self, supported: Iterable[str]) -> str | None:
         """Return the first subprotocol of the client's that is supported, or None."""
@@ -194,16 +188,26 @@ class WebSocket(HTTPConnection):
         """
         if self._hears is CLOSED:
             raise self._after_the_end()
-        message = await (self._receive() if self._ahead is None else self._ahead.take())
+        message = await self._take()
         self._hear(message)
         return message
+
+    async def _take(self) -> Message:
+        """Take the next message from where it is. A server is never asked for two at once."""
+        if self._ahead is not None:
+            return await self._ahead.take()
+        self._is_receiving = True
+        try:
+            return await self._receive()
+        finally:
+            self._is_receiving = False
+            self._read_ahead_if_awaited()
 
     async def _receive_data(self) -> str | bytes:
         """Receive one message's data: text as str, binary as bytes."""
         if self._says is not OPEN or self._hears is not OPEN:
             raise self._not_open("receive")
-        message = await (self._receive() if self._ahead is None else self._ahead.take())
-        return self._data_of(message)
+        return self._data_of(await self._take())
 
     def _data_of(self, message: Message) -> str | bytes:
         if message["type"] == "websocket.receive":
@@ -218,9 +222,15 @@ class WebSocket(HTTPConnection):
         RuntimeError and a KeyError) if the message is binary; LifecycleError (a RuntimeError)
         before accept().
         """
-        # _receive_data() in line for the most frequent of all calls: a coroutine less.
+        # _receive_data() in line for the most frequent of all calls: two coroutines less.
         if self._ahead is None and self._says is OPEN and self._hears is OPEN:
-            message = await self._receive()
+            self._is_receiving = True
+            try:
+                message = await self._receive()
+            finally:
+                self._is_receiving = False
+                if self._ended is not None:
+                    self._read_ahead_if_awaited()
             data = message.get("text")
             if data is None:
                 data = self._data_of(message)
@@ -228,14 +238,14 @@ class WebSocket(HTTPConnection):
             data = await self._receive_data()
         if isinstance(data, str):
             return data
-        raise unexpected("text", data, "receive_bytes")
+        raise unexpected("text", data, "receive_bytes()")
 
     async def receive_bytes(self) -> bytes:
         """Receive a binary message; raises as receive_text() does, for a text message here."""
         data = await self._receive_data()
         if isinstance(data, bytes):
             return data
-        raise unexpected("binary", data, "receive_text")
+        raise unexpected("binary", data, "receive_text()")
 
     @overload
     async def receive_json(self, mode: str = "text") -> Any: ...
@@ -292,7 +302,7 @@ class WebSocket(HTTPConnection):
         Raises WebSocketDisconnect if the connection is lost, WebSocketDisconnected if that has
         been told or the application has closed, LifecycleError if the message is out of order.
         """
-        if self._says is CLOSED or self._hears is CLOSED:
+        if self._says is CLOSED or self._closure is not None:
             raise self._after_the_end()
         following = after_send(self._says, message)
         try:
@@ -310,7 +320,7 @@ class WebSocket(HTTPConnection):
         """
         if not isinstance(data, str):
             raise TypeError(f"send_text() sends a str; got {_kind(data)}: use send_bytes()?")
-        if self._says is not OPEN or self._hears is CLOSED:
+        if self._says is not OPEN or self._closure is not None:
             raise self._not_open("send")
         try:
             await self._send({"type": "websocket.send", "text": data})
@@ -321,7 +331,7 @@ class WebSocket(HTTPConnection):
         """Send a binary message; raises as send_text() does, for what is not bytes-like."""
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"send_bytes() sends bytes; got {_kind(data)}: use send_text()?")
-        if self._says is not OPEN or self._hears is CLOSED:
+        if self._says is not OPEN or self._closure is not None:
             raise self._not_open("send")
         try:
             await self._send({"type": "websocket.send", "bytes": bytes(data)})
@@ -348,7 +358,7 @@ class WebSocket(HTTPConnection):
             raise TypeError(f"a close code is an int; got {_kind(code)}")
         if reason is not None and not isinstance(reason, str):
             raise TypeError(f"a close reason is a str; got {_kind(reason)}")
-        if self._says is CLOSED or self._hears is CLOSED:
+        if self._says is CLOSED or self._closure is not None:
             return
         try:
             await self.send({"type": "websocket.close", "code": code, "reason": reason or ""})
@@ -400,13 +410,16 @@ class WebSocket(HTTPConnection):
     async def _wait_for_end(self) -> Closure:
         if self._ended is None:
             self._ended = asyncio.Event()
-            if self._closure is None:
-                self._ahead = ReadAhead(self._receive, self._on_disconnect)
-            else:
-                self._ended.set()
-        await self._ended.wait()
+        if not self._is_receiving:  # else whoever receives sees to it
+            self._read_ahead_if_awaited()
+        if self._closure is None:
+            await self._ended.wait()
         assert self._closure is not None
         return self._closure
+
+    def _read_ahead_if_awaited(self) -> None:
+        if self._ended is not None and self._ahead is None and self._closure is None:
+            self._ahead = ReadAhead(self._receive, self._on_disconnect)
 
     # ---- errors -----------------------------------------------------------------------------
 
@@ -424,7 +437,7 @@ class WebSocket(HTTPConnection):
         return WebSocketDisconnected(closure.code, closure.reason)
 
     def _not_open(self, call: str) -> Exception:
-        if self._says is CLOSED or self._hears is CLOSED:
+        if self._says is CLOSED or self._closure is not None:
             return self._after_the_end()
         return LifecycleError(f"{call} before accept(): `await websocket.accept()` comes first")
 

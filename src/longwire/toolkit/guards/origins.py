@@ -26,7 +26,9 @@ class AllowedOrigins:
     """Lets in pages of the listed origins, as "https://example.com", and of this host itself.
 
     A client that sends no Origin is no browser and carries nobody's cookies: it is let in, unless
-    `is_required`. Everybody else is refused with 403.
+    `is_required`. Everybody else is refused with 403. "This host" is what the Host header says:
+    a server that any name may lead to (DNS rebinding) checks that header, too, as starlette's
+    TrustedHostMiddleware does.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class AllowedOrigins:
     async def __call__(self, connection: HTTPConnection) -> None:
         """Return if the origin is allowed; refuse with 403 else."""
         sent = connection.headers.getlist("origin")
-        if self._allows(sent, connection.headers.getlist("host")):
+        is_tls = connection.scope.get("scheme") in ("wss", "https")
+        if self._allows(sent, connection.headers.getlist("host"), is_tls):
             return
         logger.warning(
             "the origin %.200r may not open %r: list it in origins= if it should",
@@ -56,7 +59,7 @@ class AllowedOrigins:
         )
         await refuse(connection, 403, "this origin may not connect", close_code=self._close_code)
 
-    def _allows(self, sent: list[str], hosts: list[str]) -> bool:
+    def _allows(self, sent: list[str], hosts: list[str], is_tls: bool) -> bool:
         if self._allows_any:
             return True
         if not sent:
@@ -66,8 +69,10 @@ class AllowedOrigins:
             return False  # twice, "null" (a sandboxed or local page), or no origin at all
         if place in self._allowed:
             return True
+        if not self._same_origin or len(hosts) != 1 or (is_tls and place[0] != "https"):
+            return False  # a page without TLS is whoever's on the way, whatever its name
         # A proxy may have ended TLS: the page's own scheme says which port goes without saying.
-        return self._same_origin and len(hosts) == 1 and _parse(f"{place[0]}://{hosts[0]}") == place
+        return _parse(f"{place[0]}://{hosts[0]}") == place
 
 
 def _listed(origin: str) -> Place:

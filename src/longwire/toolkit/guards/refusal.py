@@ -71,6 +71,8 @@ async def answer(websocket: Any, error: HTTPException | WebSocketException) -> N
     """Tell the client what a guard has raised, where no framework around us does."""
     if isinstance(error, WebSocketException):
         await websocket.close(error.code, error.reason)
+    elif websocket.application_state is WebSocketState.CONNECTED:
+        await websocket.close(POLICY_VIOLATION, error.detail)
     elif "websocket.http.response" in (websocket.scope.get("extensions") or {}):
         response = PlainTextResponse(error.detail, error.status_code, error.headers)
         await websocket.send_denial_response(response)

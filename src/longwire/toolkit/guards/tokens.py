@@ -10,17 +10,20 @@ import asyncio
 import hmac
 import inspect
 import time
-import weakref
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocketDisconnect
 
+from longwire.toolkit.guards.expiry import watch
 from longwire.toolkit.guards.refusal import POLICY_VIOLATION, logger, refuse
 from longwire.toolkit.guards.sources import Source, from_header
 
 T = TypeVar("T")
+
+VERIFY_TIMEOUT = 10.0
+"""Seconds an async verifier may take: a backend that hangs has not decided either."""
 
 UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}  # RFC 9110 section 11.6.1: a 401 names a way in
 
@@ -28,8 +31,9 @@ UNAUTHORIZED = {"WWW-Authenticate": "Bearer"}  # RFC 9110 section 11.6.1: a 401 
 class Token(Generic[T]):
     """Lets in who has a token that `verify` knows; returns what it stands for, kept as `user`.
 
-    `verify(token)` returns that, or None for a token that is no good; it may be async. If it
-    raises, nobody knows whether the token is good, and the client is refused with 503.
+    `verify(token)` returns that, or None (or False) for a token that is no good; it may be async,
+    and take 10 s. If it raises, nobody knows whether the token is good, and the client is refused
+    with 503.
     `sources` are asked in order; the first token found is the one.
     `expires(user)` returns the time, as time.time() has it, at which the socket is closed.
     `recheck` verifies again every so many seconds: a revoked token closes the socket.
@@ -80,14 +84,21 @@ class Token(Generic[T]):
         except Exception:
             logger.exception("the token's verifier failed: refusing the connection")
             await self._refuse(connection, 503, "tokens cannot be verified now")
-        if user is None:
+        if not _is_known(user):
             await self._refuse(connection, 403, "the token is not valid")
+        assert user is not None
         deadline = self._expires(user) if self._expires is not None else None
         if deadline is not None and deadline <= time.time():
             await self._refuse(connection, 401, "the token has expired", UNAUTHORIZED)
         connection.scope["user"] = user
         if deadline is not None or self._recheck is not None:
-            self._watch(connection, token, deadline)
+            watch(
+                connection,
+                self._close_code or POLICY_VIOLATION,
+                deadline=deadline,
+                recheck=self._recheck,
+                is_good=partial(self._is_still_good, token),
+            )
         return user
 
     def hide(self, connection: HTTPConnection) -> None:
@@ -106,52 +117,27 @@ class Token(Generic[T]):
 
     async def _ask(self, token: str) -> Any:
         answer = self._verify(token)
-        return await answer if inspect.isawaitable(answer) else answer
+        if inspect.isawaitable(answer):
+            async with asyncio.timeout(VERIFY_TIMEOUT):
+                return await answer
+        return answer
+
+    async def _is_still_good(self, token: str) -> bool:
+        try:
+            return _is_known(await self._ask(token))
+        except Exception:
+            logger.exception("the token's verifier failed: closing the connection")
+            return False
 
     async def _refuse(
         self, connection: Any, status: int, reason: str, headers: dict[str, str] | None = None
     ) -> NoReturn:
         await refuse(connection, status, reason, close_code=self._close_code, headers=headers)
 
-    # ---- while the socket is open -----------------------------------------------------------
 
-    def _watch(self, connection: Any, token: str, deadline: float | None) -> None:
-        """Close the connection when the token is no longer good; ends with the connection."""
-        watching = asyncio.create_task(
-            self._close_in_time(weakref.ref(connection), token, deadline)
-        )
-        # The task must not keep the connection alive, nor outlive it by the hours of a token.
-        weakref.finalize(connection, watching.cancel).atexit = False
-
-    async def _close_in_time(
-        self, reference: weakref.ref[Any], token: str, deadline: float | None
-    ) -> None:
-        while True:
-            left = float("inf") if deadline is None else deadline - time.time()
-            await asyncio.sleep(max(0.0, min(left, self._recheck or left)))
-            reason = "the token has expired"
-            if deadline is None or time.time() < deadline:
-                if await self._is_still_good(token):
-                    continue
-                reason = "the token is no longer valid"
-            connection = reference()
-            if connection is not None:
-                await _close(connection, self._close_code or POLICY_VIOLATION, reason)
-            return
-
-    async def _is_still_good(self, token: str) -> bool:
-        try:
-            return await self._ask(token) is not None
-        except Exception:
-            logger.exception("the token's verifier failed: closing the connection")
-            return False
-
-
-async def _close(connection: Any, code: int, reason: str) -> None:
-    try:
-        await connection.close(code, reason)
-    except (RuntimeError, WebSocketDisconnect, OSError):
-        return  # it has ended before
+def _is_known(user: object) -> bool:
+    """Return whether a verifier has said yes: False is what one that only checks says for no."""
+    return user is not None and user is not False
 
 
 def one_of(**tokens: str) -> Callable[[str], str | None]:

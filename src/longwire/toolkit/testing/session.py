@@ -126,14 +126,14 @@ class AsyncWebSocketSession:
         data = await self._receive(timeout)
         if isinstance(data, str):
             return data
-        raise unexpected("text", data, "receive_bytes")
+        raise unexpected("text", data, "receive_bytes()")
 
     async def receive_bytes(self, timeout: float | None = None) -> bytes:
         """Return the next message, a binary one; raises as receive_text() does."""
         data = await self._receive(timeout)
         if isinstance(data, bytes):
             return data
-        raise unexpected("binary", data, "receive_text")
+        raise unexpected("binary", data, "receive_text()")
 
     async def receive_json(self, mode: str = "text", timeout: float | None = None) -> Any:
         """Return the next message's JSON value; InvalidJSON beside what receive_text() raises."""
