@@ -17,6 +17,7 @@ import psutil
 from tests import pure
 
 ROOT = Path(__file__).parent.parent
+INTERPRETED = ROOT / "tests" / "interpreted"
 PATIENCE = 15.0
 
 
@@ -27,7 +28,7 @@ class Process:
         self.popen = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{INTERPRETED}", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -59,6 +59,10 @@ def run(app: Any, **options: Any) -> int:
     from longwire.server.config import Config
     from longwire.server.environment import load_env_file
     from longwire.server.server import Server
+    from longwire.server.supervisor import Supervisor
 
     load_env_file(options.get("env_file"))
-    return Server(Config(app=app, **options)).run()
+    config = Config(app=app, **options)
+    if config.workers > 1 or config.reload:
+        return Supervisor(config).run()
+    return Server(config).run()

@@ -13,7 +13,8 @@ LongwireError
 ├── ConfigError               an option that cannot work (also a ValueError)
 │   ├── AppImportError        the application does not import
 │   └── BindError             the address cannot be listened on
-└── StartupError              the application's lifespan start-up failed
+├── StartupError              the application's lifespan start-up failed
+└── WorkerError               a worker process ended before it was ready
 """
 
 from __future__ import annotations
@@ -80,14 +81,30 @@ class ConnectionClosed(LongwireError, OSError):
 class ConfigError(LongwireError, ValueError):
     """An option, or a set of options, that cannot work; the message is one line for a person."""
 
+    exit_status = 2
+
 
 class AppImportError(ConfigError):
     """The application named on the command line does not import."""
+
+    exit_status = 1
 
 
 class BindError(ConfigError):
     """The address cannot be listened on."""
 
+    exit_status = 1
+
 
 class StartupError(LongwireError):
     """The application's lifespan start-up failed; nothing is served."""
+
+    exit_status = 3
+
+
+class WorkerError(LongwireError):
+    """A worker process ended before it was ready; `exit_status` is its own."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status

@@ -8,12 +8,15 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import trustme
 from websockets.sync.client import connect, unix_connect
 
+import longwire
+from longwire.errors import ConfigError
 from tests import pure
 from tests.process import ROOT, running
 
@@ -131,8 +134,7 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
     [
         (["--port=70000"], "--port is from 0 to 65535; got 70000"),
         (["--port=x"], "'x' is not a valid integer"),
-        (["--ws=carrier-pigeon"], "--ws is one of auto, native, none"),
-        (["--ws=wsproto"], "comes in a later release"),
+        (["--ws=carrier-pigeon"], "--ws is one of auto, native, wsproto"),
         (["--loop=trio"], "--loop is one of"),
         (["--ws-max-queue=0"], "--ws-max-queue is at least 1"),
         (["--ws-deflate-window-bits=8"], "--ws-deflate-window-bits is from 9 to 15"),
@@ -317,3 +319,11 @@ def test_run_from_python(folder: Path) -> None:
         assert child.wait(10) == 0
         assert child.stderr is not None
         child.stderr.close()
+
+
+@pytest.mark.parametrize("options", [{"workers": 2}, {"reload": True}])
+def test_workers_import_the_application_themselves(options: dict[str, Any]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    with pytest.raises(ConfigError, match="need the application as module:attribute"):
+        longwire.run(app, **options)

@@ -60,6 +60,10 @@ def _option(item: Field[Any]) -> Callable[[Callable[..., Any]], Callable[..., An
         return click.option(f"{flag}/--no-{flag[2:]}", item.name, **arguments)
     if item.name == "headers":
         return click.option(flag, item.name, multiple=True, type=HeaderType(), **arguments)
-    if item.name == "factory":
+    if item.name in ("factory", "reload"):
         return click.option(flag, item.name, is_flag=True, **arguments)
+    if kind.startswith("tuple"):
+        return click.option(flag, item.name, multiple=True, **arguments)
+    if item.name == "workers":
+        arguments["envvar"] = [arguments["envvar"], "WEB_CONCURRENCY"]  # as with uvicorn
     return click.option(flag, item.name, type=KINDS[kind], **arguments)

@@ -13,12 +13,10 @@ from typing import Any
 import click
 
 from longwire.cli.options import config_options
-from longwire.errors import AppImportError, BindError, ConfigError, StartupError
+from longwire.errors import ConfigError, StartupError
 from longwire.server.config import Config
 
 EXIT_FAILURE = 1
-EXIT_USAGE = 2
-EXIT_STARTUP = 3
 
 
 class GroupedCommand(click.Command):
@@ -49,22 +47,12 @@ def serve(**options: Any) -> None:
 
 def run_server(options: dict[str, Any]) -> int:
     """Serve until a signal comes; return the exit status, having said on stderr why."""
-    from longwire.server.environment import load_env_file
-    from longwire.server.server import Server
+    import longwire
 
     try:
-        load_env_file(options.get("env_file"))
-        return Server(Config(**options)).run()
-    except (AppImportError, BindError) as error:
-        return _complain(error, EXIT_FAILURE)
-    except ConfigError as error:
-        return _complain(error, EXIT_USAGE)
-    except StartupError as error:
-        return _complain(error, EXIT_STARTUP)
+        return longwire.run(**options)
+    except (ConfigError, StartupError) as error:
+        click.echo(f"longwire: {error}", err=True)
+        return error.exit_status
     except KeyboardInterrupt:
         return EXIT_FAILURE
-
-
-def _complain(error: Exception, status: int) -> int:
-    click.echo(f"longwire: {error}", err=True)
-    return status

@@ -60,6 +60,16 @@ class Config:
     backlog: int = option(2048, "Listening", "Connections the kernel keeps for us", low=1)
     loop: str = option("auto", "Listening", "Event loop", choices=LOOPS)
 
+    workers: int = option(1, "Workers", "Processes that serve the address together", low=1)
+    timeout_worker_healthcheck: float = option(
+        5.0, "Workers", "Seconds a worker's event loop may stand still", low=0.5
+    )
+    reload: bool = option(False, "Workers", "Start again when a file changes")
+    reload_dir: tuple[str, ...] = option((), "Workers", "Where to look; by default --app-dir")
+    reload_include: tuple[str, ...] = option((), "Workers", "Patterns of files beside *.py")
+    reload_exclude: tuple[str, ...] = option((), "Workers", "Patterns of files not to look at")
+    reload_delay: float = option(0.25, "Workers", "Seconds between looks", low=0.01)
+
     ws: str = option("auto", "WebSocket", "Engine; none serves HTTP alone", choices=ENGINES)
     ws_max_size: int = option(
         16 * 1024 * 1024, "WebSocket", "Largest message, in bytes; 0 for no limit", low=0
@@ -106,6 +116,9 @@ class Config:
     limit_max_requests: int | None = option(
         None, "HTTP", "Requests and WebSockets to serve before ending", low=1
     )
+    limit_max_requests_jitter: int = option(
+        0, "HTTP", "Up to so many more, at random, so that workers do not end together", low=0
+    )
     timeout_headers: float = option(10.0, "HTTP", "Seconds a request's head may take", low=0)
     timeout_keep_alive: float = option(5.0, "HTTP", "Seconds to wait for the next request", low=0)
     timeout_graceful_shutdown: float | None = option(
@@ -140,6 +153,8 @@ class Config:
             _check(item, getattr(self, item.name))
         if self.uds is not None and self.fd is not None:
             raise ConfigError("--uds and --fd exclude each other")
+        if (self.workers > 1 or self.reload) and not isinstance(self.app, str):
+            raise ConfigError("--workers and --reload need the application as module:attribute")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("--ssl-keyfile needs --ssl-certfile")
         self._check_headers()

@@ -67,7 +67,8 @@ def _remove_stale(path: str) -> None:
     raise BindError(f"--uds {path} is in use: another server listens there")
 
 
-def _bind_tcp(host: str, port: int) -> list[socket.socket]:
+def _bind_tcp(host: str, port: int, is_shared: bool = False) -> list[socket.socket]:
+    """Bind every address of the host; `is_shared` lets more sockets of ours bind it, too."""
     try:
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -81,17 +82,21 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
         for family, kind, protocol, _, address in dict.fromkeys(found):
             if sockets and port == 0:  # the free port that the first one got
                 address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            sockets.append(_bind_one(family, kind, protocol, address))
+            sockets.append(_bind_one(family, kind, protocol, address, is_shared))
     except OSError as error:
         close_all(sockets)
         raise BindError(_explain(error, host, port)) from None
     return sockets
 
 
-def _bind_one(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
+def _bind_one(
+    family: int, kind: int, protocol: int, address: tuple[object, ...], is_shared: bool
+) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
@@ -128,3 +133,56 @@ def address(sock: socket.socket, is_tls: bool) -> str:
         return f"unix:{sock.getsockname()}"
     host, port = sock.getsockname()[:2]
     return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class Listening:
+    """The listening sockets of several workers, one list for each; a context that closes them.
+
+    A TCP address has a socket a worker, among which the kernel spreads connections evenly; a unix
+    or an inherited socket is one for all.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.slots: list[list[socket.socket]] = []
+
+    def __enter__(self) -> Listening:
+        """Bind; BindError says what to do."""
+        config = self._config
+        if config.fd is not None or config.uds is not None:
+            self.slots = [bind(config)] * config.workers
+        else:
+            self.slots = _bind_shared(config.host, config.port, config.workers)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for sockets in self.slots:
+            close_listeners(sockets, self._config)
+
+    def listen(self) -> None:
+        """Let connections come, to all workers alike from the first on."""
+        for sockets in self.slots:
+            for sock in sockets:
+                sock.listen(self._config.backlog)
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses, as a person would type them."""
+        return [address(sock, self._config.is_tls) for sock in self.slots[0]]
+
+
+def _bind_shared(host: str, port: int, count: int) -> list[list[socket.socket]]:
+    # Another server that shares its port, too, would not be in the way: first ask as one that
+    # does not.
+    probes = _bind_tcp(host, port)
+    port = probes[0].getsockname()[1]
+    close_all(probes)
+    slots: list[list[socket.socket]] = []
+    try:
+        for _ in range(count):
+            slots.append(_bind_tcp(host, port, is_shared=True))
+    except BindError:
+        for sockets in slots:
+            close_all(sockets)
+        raise
+    return slots

@@ -11,8 +11,9 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from longwire import __version__
 from longwire.errors import ConfigError
@@ -22,7 +23,7 @@ from longwire.server.config import Config
 from longwire.server.drain import drain
 from longwire.server.http import HttpProtocol
 from longwire.server.lifespan import Lifespan
-from longwire.server.listener import address, bind, close_listeners
+from longwire.server.listener import address, bind, close_all, close_listeners
 from longwire.server.logs import configure_logging
 from longwire.server.state import ServerState
 
@@ -43,9 +44,11 @@ KEPT_BYTES = 32 * 1024 * 1024
 class Server:
     """Serves one application on one event loop until it is told to stop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, sockets: list[socket.socket] | None = None) -> None:
+        """Bind the configured address, or serve on `sockets`, which somebody else has bound."""
         self.config = config
         self.sockets: list[socket.socket] = []
+        self._given_sockets = sockets
         self._servers: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
@@ -64,13 +67,13 @@ class Server:
         """The listening addresses, as a person would type them."""
         return [address(sock, self.config.is_tls) for sock in self.sockets]
 
-    def run(self) -> int:
-        """Serve until a signal comes; return the exit status."""
+    def run(self, beside: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
+        """Serve until a signal comes; return the exit status. `beside` runs once it serves."""
         configure_logging(self.config)
         with asyncio.Runner(loop_factory=_loop_factory(self.config)) as runner:
-            return runner.run(self.serve())
+            return runner.run(self.serve(beside))
 
-    async def serve(self) -> int:
+    async def serve(self, beside: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
         """Start, serve until SIGTERM, SIGINT or stop(), drain; return the exit status."""
         with self._signals():
             if not await self._start_unless_stopped():
@@ -78,10 +81,16 @@ class Server:
                 return 0
             _settle_garbage_collector()
             _keep_freed_memory()
-            self._greet()
+            task = None if beside is None else asyncio.ensure_future(beside())
+            if task is None:
+                self._greet()
             await self.stopped()
             self.state.logger.info("going away: %d connections open", len(self.state.connections))
-            return await self.finish()
+            try:
+                return await self.finish()
+            finally:
+                if task is not None:
+                    task.cancel()
 
     async def _start_unless_stopped(self) -> bool:
         """Run start(); return False if the server was told to stop before it was done."""
@@ -109,7 +118,7 @@ class Server:
         loop = asyncio.get_running_loop()
         app = load_application(config)
         tls = config.ssl_context() if config.is_tls else None
-        self.sockets = bind(config)
+        self.sockets = bind(config) if self._given_sockets is None else self._given_sockets
         try:
             self._lifespan = Lifespan(app, config.lifespan)
             await self._lifespan.startup()
@@ -125,7 +134,7 @@ class Server:
                 )
                 self._servers.append(server)
         except BaseException:
-            close_listeners(self.sockets, config)
+            self._close_listeners()
             if self._lifespan is not None:
                 await self._lifespan.shutdown(MIN_SHUTDOWN_TIMEOUT)
             raise
@@ -145,9 +154,7 @@ class Server:
 
         Idempotent.
         """
-        for server in self._servers:
-            server.close()
-        close_listeners(self.sockets, self.config)
+        self.stop_accepting()
         await drain(self.state, self._forced)
         self.state.timers.close()
         assert self._lifespan is not None
@@ -155,6 +162,19 @@ class Server:
         if timeout is not None:
             timeout = max(timeout, MIN_SHUTDOWN_TIMEOUT)
         return 0 if await self._lifespan.shutdown(timeout) else 1
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; who is connected stays so. Idempotent."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        self._close_listeners()
+
+    def _close_listeners(self) -> None:
+        if self._given_sockets is None:
+            close_listeners(self.sockets, self.config)
+        else:
+            close_all(self.sockets)  # a unix socket's file is their owner's
 
     def _greet(self) -> None:
         kind = "compiled" if session.__file__.endswith(".so") else "interpreted"

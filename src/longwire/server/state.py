@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import random
 import time
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
@@ -52,6 +53,7 @@ class ServerState:
         self.idle.set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.total_requests = 0
+        self.max_requests = _max_requests(config)
         self.on_enough_requests: Callable[[], None] = lambda: None
         self.timers = TimerWheel(loop)
         self.flusher = Flusher(loop)
@@ -95,7 +97,7 @@ class ServerState:
     def count_request(self) -> None:
         """Count a request or a WebSocket; `limit_max_requests` of them end the server."""
         self.total_requests += 1
-        if self.total_requests == self.config.limit_max_requests:
+        if self.total_requests == self.max_requests:
             self.on_enough_requests()
 
     def opened(self, connection: Connection) -> None:
@@ -140,6 +142,13 @@ def _coroutine_function(
         await app(scope, receive, send)
 
     return call
+
+
+def _max_requests(config: Config) -> int | None:
+    """Return after how many requests to end; the jitter keeps workers from ending together."""
+    if config.limit_max_requests is None:
+        return None
+    return config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
 
 
 def _deflate_settings(config: Config) -> DeflateSettings | None:

@@ -1,0 +1,246 @@
+"""Several worker processes behind one address: started, watched, replaced.
+
+- Each worker has a slot with listening sockets of its own (SO_REUSEPORT), so that the kernel
+  spreads connections evenly. The sockets are the supervisor's: one that a worker leaves keeps what
+  waits in its queue for the next, and no connection is refused meanwhile.
+- A worker is replaced by takeover: the new one is ready before the old one stops accepting, and
+  the old one drains only then. SIGHUP, --limit-max-requests and --reload are all this.
+- A worker that dies, or whose event loop does not turn, takes only its own connections; it is
+  replaced with a delay that grows while its successors die, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from longwire import __version__
+from longwire.errors import WorkerError
+from longwire.server.config import Config
+from longwire.server.listener import Listening
+from longwire.server.logs import configure_logging
+from longwire.server.process import WorkerProcess, why_it_ended
+from longwire.server.reload import changes, check_watchfiles
+
+FIRST_DELAY = 0.5
+MAX_DELAY = 30.0
+"""Seconds before a worker that died is replaced: none for the first, then these, doubling."""
+
+SETTLED = 30.0
+"""Seconds of life after which a worker's death counts as the first again."""
+
+HANDSHAKE_PAUSE = 1.0
+"""Seconds between the end of accepting and the drain: who was accepted at the last moment is still
+sending its request."""
+
+END_MARGIN = 5.0
+"""Seconds beyond the graceful shutdown until a worker that has not ended is killed."""
+
+logger = logging.getLogger("longwire.error")
+
+
+class Supervisor:
+    """Runs `config.workers` workers until it is told to stop."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._listening = Listening(config)
+        self._slots: list[Slot] = []
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._rolling = asyncio.Lock()
+
+    def run(self) -> int:
+        """Serve until a signal comes; return the exit status."""
+        configure_logging(self._config)
+        if self._config.reload:
+            check_watchfiles()
+        return asyncio.run(self._serve())
+
+    async def _serve(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._start(self._restart("SIGHUP")))
+        with self._listening:
+            self._slots = [
+                Slot(number, self._config, sockets)
+                for number, sockets in enumerate(self._listening.slots, 1)
+            ]
+            try:
+                await self._start_all()
+                self._greet()
+                if self._config.reload:
+                    self._start(self._reload_on_changes())
+                await self._stopping.wait()
+            except WorkerError as error:
+                return error.exit_status  # the worker has said why
+            finally:
+                status = await self._end_all()
+        return status
+
+    async def _start_all(self) -> None:
+        """Start the first worker alone: if the application does not start, it says so once."""
+        first, *others = self._slots
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        starting = asyncio.ensure_future(self._start_in_turn(first, others))
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            starting.result()
+        else:
+            starting.cancel()
+
+    async def _start_in_turn(self, first: Slot, others: list[Slot]) -> None:
+        await first.start()
+        self._listening.listen()
+        await asyncio.gather(*(slot.start() for slot in others))
+
+    def _greet(self) -> None:
+        logger.info(
+            "Longwire %s on %s, %d %s; Ctrl+C to stop",
+            __version__,
+            ", ".join(self._listening.addresses),
+            len(self._slots),
+            "worker" if len(self._slots) == 1 else "workers",
+        )
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_stop(self) -> None:
+        if self._stopping.is_set():
+            for slot in self._slots:
+                slot.hurry()
+        self._stopping.set()
+
+    async def _restart(self, why: str) -> None:
+        """Replace the workers, one after the other; stop at the first that does not start."""
+        async with self._rolling:
+            logger.info("%s: replacing the workers", why)
+            for slot in self._slots:
+                if not await slot.replace():
+                    return
+
+    async def _reload_on_changes(self) -> None:
+        async for path in changes(self._config, self._stopping):
+            await self._restart(f"{path} has changed")
+
+    async def _end_all(self) -> int:
+        for task in self._tasks:
+            task.cancel()
+        statuses = await asyncio.gather(*(slot.end() for slot in self._slots))
+        return max(statuses, default=0)
+
+
+class Slot:
+    """One worker's place: its sockets, whoever serves them now, and those who drain."""
+
+    def __init__(self, number: int, config: Config, sockets: list[socket.socket]) -> None:
+        self._number = number
+        self._config = config
+        self._sockets = sockets
+        self._worker: WorkerProcess | None = None
+        self._draining: set[asyncio.Task[int]] = set()
+        self._watching: set[asyncio.Task[None]] = set()
+        self._processes: set[WorkerProcess] = set()
+        self._replacing = asyncio.Lock()
+        self._failures = 0
+
+    async def start(self) -> None:
+        """Start a worker and wait until it accepts connections; WorkerError if it does not."""
+        self._adopt(await self._new_worker())
+
+    def _adopt(self, worker: WorkerProcess) -> None:
+        self._worker = worker
+        task = asyncio.ensure_future(self._watch(worker))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
+    async def _new_worker(self) -> WorkerProcess:
+        worker = await WorkerProcess.spawn(self._number, self._config, self._sockets)
+        self._processes.add(worker)
+        try:
+            await worker.ready()
+        except BaseException:
+            await self._end(worker)
+            raise
+        return worker
+
+    async def replace(self) -> bool:
+        """Have a new worker take over; return whether it did. The old one drains meanwhile."""
+        async with self._replacing:
+            try:
+                new = await self._new_worker()
+            except WorkerError as error:
+                logger.error("%s; the old worker goes on", error)
+                return False
+            old = self._worker
+            self._adopt(new)
+            if old is not None:
+                self._retire(old)
+            return True
+
+    def _retire(self, worker: WorkerProcess) -> None:
+        task = asyncio.ensure_future(self._pause_and_end(worker))
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+
+    async def _pause_and_end(self, worker: WorkerProcess) -> int:
+        worker.pause()
+        await asyncio.sleep(HANDSHAKE_PAUSE)
+        return await self._end(worker)
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        """Replace the worker when it dies, hangs, or has served enough."""
+        reason = await worker.trouble()
+        if worker is not self._worker:
+            return  # it was replaced, and this is its end
+        if reason is None:
+            if not await self.replace():
+                self._adopt(worker)
+            return
+        logger.error("%s; its connections are lost", reason)
+        await self._end(worker, at_once=True)
+        await self._replace_dead(worker)
+
+    async def _replace_dead(self, worker: WorkerProcess) -> None:
+        if worker.age() > SETTLED:
+            self._failures = 0
+        while self._worker is worker:
+            if self._failures:
+                delay = min(FIRST_DELAY * 2 ** (self._failures - 1), MAX_DELAY)
+                logger.error("starting worker %d again in %g s", self._number, delay)
+                await asyncio.sleep(delay)
+            self._failures += 1
+            with suppress(WorkerError):
+                self._adopt(await self._new_worker())
+
+    async def _end(self, worker: WorkerProcess, at_once: bool = False) -> int:
+        graceful = self._config.timeout_graceful_shutdown
+        margin = None if graceful is None else graceful + END_MARGIN
+        status = await worker.end(0.0 if at_once else margin)
+        self._processes.discard(worker)
+        if status < 0 and not at_once:
+            logger.error("%s", why_it_ended(worker, status))
+        return status
+
+    def hurry(self) -> None:
+        """Pass on that nobody shall wait."""
+        for worker in self._processes:
+            worker.hurry()
+
+    async def end(self) -> int:
+        """End every worker of this slot; return 0 if all of them ended well."""
+        for task in (*self._draining, *self._watching):
+            task.cancel()
+        ending = [self._end(worker) for worker in self._processes]
+        statuses = await asyncio.gather(*ending)
+        return 0 if all(status == 0 for status in statuses) else 1
