@@ -83,7 +83,7 @@ def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_serves_says_where_and_ends_cleanly(folder: Path, number: int) -> None:
     with running("myapp:app", "--port=0", cwd=folder) as process:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", process.url)

@@ -74,7 +74,7 @@ class Server:
             return runner.run(self.serve(beside))
 
     async def serve(self, beside: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
-        """Start, serve until SIGTERM, SIGINT or stop(), drain; return the exit status."""
+        """Start, serve until SIGTERM, SIGINT, SIGHUP or stop(), drain; return the exit status."""
         with self._signals():
             if not await self._start_unless_stopped():
                 logging.getLogger("longwire.error").info("stopped before the start-up was done")
@@ -190,7 +190,7 @@ class Server:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        caught = (signal.SIGTERM, signal.SIGINT)
+        caught = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         for number in caught:
             loop.add_signal_handler(number, self.stop)
         try:

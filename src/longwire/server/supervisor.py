@@ -54,6 +54,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rolling = asyncio.Lock()
+        self._is_serving = False
 
     def run(self) -> int:
         """Serve until a signal comes; return the exit status."""
@@ -66,17 +67,17 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._start(self._restart("SIGHUP")))
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         with self._listening:
             self._slots = [
                 Slot(number, self._config, sockets)
                 for number, sockets in enumerate(self._listening.slots, 1)
             ]
             try:
-                await self._start_all()
-                self._greet()
-                if self._config.reload:
-                    self._start(self._reload_on_changes())
+                if await self._start_all():
+                    self._greet()
+                    if self._config.reload:
+                        self._start(self._reload_on_changes())
                 await self._stopping.wait()
             except WorkerError as error:
                 return error.exit_status  # the worker has said why
@@ -84,17 +85,22 @@ class Supervisor:
                 status = await self._end_all()
         return status
 
-    async def _start_all(self) -> None:
-        """Start the first worker alone: if the application does not start, it says so once."""
+    async def _start_all(self) -> bool:
+        """Start the workers; return False if the server was told to stop before they were ready.
+
+        The first starts alone: if the application does not start, it says so once.
+        """
         first, *others = self._slots
         stopping = asyncio.ensure_future(self._stopping.wait())
         starting = asyncio.ensure_future(self._start_in_turn(first, others))
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if starting.done():
-            starting.result()
-        else:
+        if not starting.done():
             starting.cancel()
+            return False
+        starting.result()
+        self._is_serving = True
+        return True
 
     async def _start_in_turn(self, first: Slot, others: list[Slot]) -> None:
         await first.start()
@@ -120,6 +126,10 @@ class Supervisor:
             for slot in self._slots:
                 slot.hurry()
         self._stopping.set()
+
+    def _on_hangup(self) -> None:
+        if self._is_serving:
+            self._start(self._restart("SIGHUP"))
 
     async def _restart(self, why: str) -> None:
         """Replace the workers, one after the other; stop at the first that does not start."""
