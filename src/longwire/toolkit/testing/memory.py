@@ -28,6 +28,9 @@ SEND_BUFFER_BYTES = 1024 * 1024
 """Bytes that wait for the test before the application's send() waits: the server's default. An
 application that sends without end is stopped there, instead of hanging the test."""
 
+FRAME_BYTES = 2
+"""What a message costs beside its data, so that empty ones fill the buffer too."""
+
 GRACE = 1.0
 """Seconds an application has to end by itself once its client has left; then it is cancelled."""
 
@@ -109,7 +112,7 @@ class MemoryConversation:
         raise self._end
 
     def _take(self, data: Data) -> None:
-        self._unread -= len(data)
+        self._unread -= FRAME_BYTES + len(data)
 
     async def close(self, code: int, reason: str) -> None:
         await self._leave(code, reason, code, reason)
@@ -198,15 +201,17 @@ class MemoryConversation:
     async def _receive(self) -> Message:
         async with self._changed:
             await self._changed.wait_for(lambda: self._inbox or self._disconnect is not None)
-            if not self._inbox:
-                assert self._disconnect is not None
-                return dict(self._disconnect)
-            message = self._inbox.popleft()
-            self._counts[0] += message["type"] == "websocket.receive"
-            return message
+            if self._inbox:
+                message = self._inbox.popleft()
+                self._counts[0] += message["type"] == "websocket.receive"
+                return message
+        assert self._disconnect is not None
+        await _let_others_run()
+        return dict(self._disconnect)
 
     async def _send(self, message: Message) -> None:
         if self._disconnect is not None:
+            await _let_others_run()
             raise ConnectionClosed(self._disconnect["code"], self._disconnect["reason"])
         following = after_send(self.application_state, message)
         async with self._changed:
@@ -229,7 +234,7 @@ class MemoryConversation:
         elif kind == "websocket.send":
             data = message_data(message)
             self._outbox.append(data)
-            self._unread += len(data)
+            self._unread += FRAME_BYTES + len(data)
             self._counts[1] += 1
         elif kind == "websocket.close":
             code, reason = message.get("code", 1000), message.get("reason") or ""
@@ -280,3 +285,10 @@ class MemoryConversation:
         if self._error is not None and self._raises and not self._is_error_told:
             self._is_error_told = True
             raise self._error
+
+
+async def _let_others_run() -> None:
+    """Go once around the event loop: an application that asks on and on after the end would
+    otherwise never give it back, and nobody could cancel it.
+    """
+    await asyncio.sleep(0)
