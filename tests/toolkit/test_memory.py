@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from longwire import WebSocket, websocket_app
 from longwire.asgi import Receive, Scope, Send
-from longwire.toolkit.testing import AsyncTestClient
+from longwire.toolkit.testing import AsyncTestClient, ReceiveTimeout, TestClient
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +62,80 @@ async def test_an_application_that_ignores_the_end_is_cancelled(loop: Loop) -> N
     async with AsyncTestClient(app).websocket_connect("/"):
         pass
     assert ended == ["lost" if loop is sends_nothing_on else "cancelled"]
+
+
+# ---- applications that block their event loop -----------------------------------------------
+
+
+@pytest.mark.parametrize("entered", [True, False])
+@pytest.mark.parametrize("talks", [True, False])
+def test_a_blocked_loop_does_not_hang_a_test_that_is_no_coroutine(
+    monkeypatch: pytest.MonkeyPatch, entered: bool, talks: bool
+) -> None:
+    monkeypatch.setattr("longwire.toolkit.testing.loop.MARGIN", 0.1)
+    release = threading.Event()
+
+    async def blocks(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.receive()
+        release.wait(25)  # the line that the timeout names
+
+    def use(tester: TestClient) -> None:
+        with tester.websocket_connect("/") as ws:
+            ws.send_text("x")
+            if talks:
+                ws.receive_text()
+
+    tester = TestClient(websocket_app(blocks), timeout=0.2)
+    started = time.monotonic()
+    with pytest.raises(ReceiveTimeout, match=r"blocks its event loop in .*blocks \(") as told:
+        with tester if entered else contextlib.nullcontext():
+            use(tester)
+    assert "release.wait(25)  # the line that the timeout names" in str(told.value)
+    assert time.monotonic() - started < 5
+    release.set()
+
+
+@pytest.mark.parametrize("stage", ["startup", "shutdown"])
+def test_a_blocking_lifespan_does_not_hang_a_test_that_is_no_coroutine(
+    monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    monkeypatch.setattr("longwire.toolkit.testing.loop.MARGIN", 0.1)
+    release = threading.Event()
+
+    async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] != f"lifespan.{stage}":
+            await send({"type": message["type"] + ".complete"})
+        release.wait(25)
+
+    with pytest.raises(ReceiveTimeout, match=r"blocks its event loop in .*release\.wait"):
+        with TestClient(blocks, timeout=0.2):
+            pass
+    with pytest.raises(AssertionError, match="the test's"):
+        with TestClient(blocks, timeout=0.2) if stage == "shutdown" else contextlib.nullcontext():
+            raise AssertionError("the test's")
+    release.set()
+
+
+def test_a_loop_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longwire.toolkit.testing.loop.MARGIN", 0.5)
+    release = threading.Event()
+
+    async def leaves_a_thread(ws: WebSocket) -> None:
+        await ws.accept()
+        await asyncio.to_thread(release.wait, 25)
+
+    with pytest.raises(ReceiveTimeout, match=r"the event loop did not end within 0\.7 s"):
+        with TestClient(websocket_app(leaves_a_thread), timeout=0.2).websocket_connect("/"):
+            pass
+    release.set()
+
+
+def test_a_call_that_takes_long_in_a_loop_that_runs_is_waited_for() -> None:
+    async def slow(ws: WebSocket) -> None:
+        await ws.accept()
+        await asyncio.sleep(1.5)
+        await ws.send_text("at last")
+
+    with TestClient(websocket_app(slow), timeout=0.1).websocket_connect("/") as ws:
+        assert ws.receive_text(timeout=5) == "at last"

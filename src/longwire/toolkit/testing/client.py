@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
-from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient as StarletteTestClient
 
 from longwire.asgi import ASGIApp
-from longwire.toolkit.testing.conversation import Conversation
+from longwire.toolkit.testing.conversation import Conversation, ReceiveTimeout
 from longwire.toolkit.testing.lifespan import lifespan
 from longwire.toolkit.testing.live import LiveConversation
+from longwire.toolkit.testing.loop import Loop, running_loop
 from longwire.toolkit.testing.memory import MemoryConversation
 from longwire.toolkit.testing.scope import handshake_headers, handshake_url, websocket_scope
 from longwire.toolkit.testing.session import AsyncWebSocketSession, WebSocketSession
@@ -86,6 +86,7 @@ class TestClient(StarletteTestClient):
     ) -> None:
         self._is_live = isinstance(app, str)
         self._timeout_seconds = timeout
+        self._loop: Loop | None = None
         if isinstance(app, str):
             httpx2.Client.__init__(self, base_url=app, timeout=timeout, **options)
             self._connector = _Connector(None, root_path, raise_server_exceptions)
@@ -93,31 +94,54 @@ class TestClient(StarletteTestClient):
         super().__init__(app, base_url, raise_server_exceptions, root_path, **options)
         self._connector = _Connector(self.app, root_path, raise_server_exceptions)
 
-    async def lifespan(self) -> None:
-        """Nothing: starlette's knows no application without a lifespan, and none that hangs."""
-
-    async def wait_startup(self) -> None:
-        """Run the start-up; raises as AsyncTestClient does."""
-        self._lifespan = lifespan(self.app, self._timeout_seconds)
-        self.app_state.update(await self._lifespan.__aenter__())
-
-    async def wait_shutdown(self) -> None:
-        """Run the shutdown; raises as AsyncTestClient does."""
-        await self._lifespan.__aexit__(None, None, None)
+    @contextmanager
+    def _running_loop(self) -> Iterator[Loop]:
+        if self._loop is not None:
+            yield self._loop
+            return
+        options: Any = {} if self._is_live else self.async_backend
+        with running_loop(self._timeout_seconds, **options) as loop:
+            yield loop
 
     def __enter__(self) -> Self:
         if self._is_live:
             httpx2.Client.__enter__(self)
-        else:
-            super().__enter__()
-            self._connector.state = self.app_state
+            return self
+        with ExitStack() as stack:
+            self._loop = stack.enter_context(self._running_loop())
+            self.portal = self._loop.portal
+            stack.callback(self._forget_loop)
+            self._start_up(self._loop, stack)
+            stack.callback(self._transport.close)
+            self.exit_stack = stack.pop_all()
+        self._connector.state = self.app_state
         return self
+
+    def _start_up(self, loop: Loop, stack: ExitStack) -> None:
+        """Run the start-up, not as starlette does: that knows no application without a lifespan,
+        and waits for one that hangs.
+        """
+        timeout = self._timeout_seconds
+        run = lifespan(self.app, timeout)
+
+        def shut_down(kind: Any, error: Any, trace: Any) -> None:
+            try:
+                loop.call(run.__aexit__, kind, error, trace, timeout=timeout)
+            except ReceiveTimeout:
+                if error is None:  # what the test itself raised tells more
+                    raise
+
+        self.app_state.update(loop.call(run.__aenter__, timeout=timeout))
+        stack.push(shut_down)
+
+    def _forget_loop(self) -> None:
+        self._loop = self.portal = None
 
     def __exit__(self, *arguments: Any) -> None:
         if self._is_live:
             httpx2.Client.__exit__(self, *arguments)
         else:
-            super().__exit__(*arguments)
+            self.exit_stack.__exit__(*arguments)
 
     def websocket_connect(  # type: ignore[override]
         self,
@@ -132,17 +156,11 @@ class TestClient(StarletteTestClient):
 
         Raises Denied when the handshake is refused, and what the application raised.
         """
+        timeout = self._timeout_seconds if timeout is None else timeout
         session = self._connector.session(
-            self,
-            url,
-            subprotocols or (),
-            headers or {},
-            cookies or {},
-            self._timeout_seconds if timeout is None else timeout,
+            self, url, subprotocols or (), headers or {}, cookies or {}, timeout
         )
-        return WebSocketSession(
-            session, start_blocking_portal if self._is_live else self._portal_factory
-        )
+        return WebSocketSession(session, self._running_loop, timeout)
 
 
 class AsyncTestClient(httpx2.AsyncClient):

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
-from anyio.from_thread import BlockingPortal
 from starlette.websockets import WebSocketState
 
 from longwire.asgi import Header, Message, Scope
@@ -16,7 +15,8 @@ from longwire.lifecycle import message_data
 from longwire.toolkit.codecs import STANDARD
 from longwire.toolkit.disconnect import WebSocketDisconnect
 from longwire.toolkit.messages import unexpected
-from longwire.toolkit.testing.conversation import Conversation, Data
+from longwire.toolkit.testing.conversation import Conversation, Data, ReceiveTimeout
+from longwire.toolkit.testing.loop import Loop
 from longwire.toolkit.websocket import STATES
 
 NewConversation = Callable[[], Awaitable[Conversation]]
@@ -186,17 +186,19 @@ class WebSocketSession:
     def __init__(
         self,
         session: AsyncWebSocketSession,
-        new_portal: Callable[[], AbstractContextManager[BlockingPortal]],
+        new_loop: Callable[[], AbstractContextManager[Loop]],
+        timeout: float,
     ) -> None:
         self._session = session
-        self._new_portal = new_portal
+        self._new_loop = new_loop
+        self._timeout = timeout
         self._stack = ExitStack()
-        self._portal: BlockingPortal | None = None
+        self._loop: Loop | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._portal = stack.enter_context(self._new_portal())
-            stack.enter_context(self._portal.wrap_async_context_manager(self._session))
+            self._loop = stack.enter_context(self._new_loop())
+            self._call(self._session.__aenter__)
             self._stack = stack.pop_all()
         return self
 
@@ -206,12 +208,31 @@ class WebSocketSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._stack.push(self._leave)
         self._stack.__exit__(kind, error, trace)
 
-    def _call(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        if self._portal is None:
+    def _leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._call(self._session.__aexit__, kind, error, trace)
+        except ReceiveTimeout:
+            if error is None:  # what the test itself raised tells more
+                raise
+
+    def _call(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        *arguments: Any,
+        timeout: float | None = None,
+    ) -> Any:
+        if self._loop is None:
             raise RuntimeError("enter the session first: `with websocket_connect(...)`")
-        return self._portal.call(function, *arguments)
+        timeout = self._timeout if timeout is None else timeout
+        return self._loop.call(function, *arguments, timeout=timeout)
 
     @property
     def scope(self) -> Scope:
@@ -256,24 +277,24 @@ class WebSocketSession:
 
     def receive(self, timeout: float | None = None) -> Message:
         """Return the application's next ASGI message, `websocket.send` or `websocket.close`."""
-        message: Message = self._call(self._session.receive, timeout)
+        message: Message = self._call(self._session.receive, timeout, timeout=timeout)
         return message
 
     def receive_text(self, timeout: float | None = None) -> str:
         """Return the next message, a text. Raises WebSocketDisconnect at the end, ReceiveTimeout,
         UnexpectedMessage, or what the application raised.
         """
-        text: str = self._call(self._session.receive_text, timeout)
+        text: str = self._call(self._session.receive_text, timeout, timeout=timeout)
         return text
 
     def receive_bytes(self, timeout: float | None = None) -> bytes:
         """Return the next message, a binary one; raises as receive_text() does."""
-        data: bytes = self._call(self._session.receive_bytes, timeout)
+        data: bytes = self._call(self._session.receive_bytes, timeout, timeout=timeout)
         return data
 
     def receive_json(self, mode: str = "text", timeout: float | None = None) -> Any:
         """Return the next message's JSON value; InvalidJSON beside what receive_text() raises."""
-        return self._call(self._session.receive_json, mode, timeout)
+        return self._call(self._session.receive_json, mode, timeout, timeout=timeout)
 
     def close(self, code: int = 1000, reason: str | None = None) -> None:
         """Close as a client does; the application hears this code. Idempotent."""
