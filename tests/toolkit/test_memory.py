@@ -1,4 +1,4 @@
-"""The server in memory: it ends every application, and is as strict as one on the wire."""
+"""The test clients' ends: every application and connection ends, as strictly as on the wire."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from longwire import WebSocket, websocket_app
 from longwire.asgi import Receive, Scope, Send
 from longwire.toolkit.testing import AsyncTestClient, ReceiveTimeout, TestClient
+from tests.conftest import Serve
 
 pytestmark = pytest.mark.anyio
 
@@ -139,3 +140,55 @@ def test_a_call_that_takes_long_in_a_loop_that_runs_is_waited_for() -> None:
 
     with TestClient(websocket_app(slow), timeout=0.1).websocket_connect("/") as ws:
         assert ws.receive_text(timeout=5) == "at last"
+
+
+# ---- servers that do not read or end --------------------------------------------------------
+
+
+async def test_a_server_that_does_not_read_is_a_timeout(serve: Serve) -> None:
+    async def never_reads(ws: WebSocket) -> None:
+        await ws.accept()
+        await asyncio.sleep(1000)
+
+    async def fill(tester: AsyncTestClient) -> None:
+        async with tester.websocket_connect("/") as ws:
+            for _ in range(100):
+                await ws.send_bytes(b"x" * 1_000_000)
+
+    async with serve(websocket_app(never_reads)) as server:
+        tester = AsyncTestClient(server.url("http"), timeout=0.3)
+        with pytest.raises(ReceiveTimeout, match=r"did not read what was sent within 0\.3 s"):
+            await asyncio.wait_for(fill(tester), 10)
+
+
+async def test_a_reader_that_stopped_sees_the_end_when_it_leaves(serve: Serve) -> None:
+    async def floods(ws: WebSocket) -> None:
+        await ws.accept()
+        while True:
+            await ws.send_bytes(b"x" * 100_000)
+
+    async with serve(websocket_app(floods)) as server:
+        started = time.monotonic()
+        tester = AsyncTestClient(server.url("http"), timeout=20)
+        async with tester.websocket_connect("/") as ws:
+            await ws.stop_reading()
+            await ws.close()
+        assert time.monotonic() - started < 10
+
+
+async def test_a_handshake_of_tls_that_is_not_answered_is_a_timeout() -> None:
+    leave = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await leave.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(ReceiveTimeout, match=r"no connection to wss://.* within 0\.2 s"):
+            async with AsyncTestClient(f"https://127.0.0.1:{port}", timeout=0.2).websocket_connect(
+                "/"
+            ):
+                pass
+        leave.set()

@@ -52,6 +52,7 @@ class LiveConversation:
         self.client_state = State.CONNECTING
         self.application_state = State.CONNECTING
         self._url = url
+        self._timeout = 0.0  # of the session, known from open() on
         self._protocol = _Protocol(
             parse_uri(url), subprotocols=scope["subprotocols"] or None, max_size=None
         )
@@ -66,12 +67,8 @@ class LiveConversation:
         self._end: WebSocketDisconnect | None = None
 
     async def open(self, timeout: float) -> None:
-        parts = urlsplit(self._url)
-        tls = ssl.create_default_context() if parts.scheme == "wss" else None
-        reader, self._writer = await asyncio.wait_for(
-            asyncio.open_connection(parts.hostname, parts.port or (443 if tls else 80), ssl=tls),
-            timeout,
-        )
+        self._timeout = timeout
+        reader = await self._connect()
         request = self._protocol.connect()
         for name, value in self.scope["headers"]:
             if name not in ITS_OWN:
@@ -83,6 +80,19 @@ class LiveConversation:
             lambda: self._response is not None or self._end is not None, "handshake", timeout
         )
         self._on_response()
+
+    async def _connect(self) -> asyncio.StreamReader:
+        parts = urlsplit(self._url)
+        tls = ssl.create_default_context() if parts.scheme == "wss" else None
+        port = parts.port or (443 if tls else 80)
+        try:
+            async with asyncio.timeout(self._timeout):
+                reader, self._writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
+        except TimeoutError:
+            raise ReceiveTimeout(
+                f"no connection to {self._url} came about within {self._timeout:g} s"
+            ) from None
+        return reader
 
     def _on_response(self) -> None:
         response, error = self._response, self._protocol.handshake_exc
@@ -111,8 +121,15 @@ class LiveConversation:
             self._protocol.send_binary(data)
         self._flush()
         assert self._writer is not None
-        with contextlib.suppress(ConnectionError):
-            await self._writer.drain()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._writer.drain()
+        except ConnectionError:
+            pass  # the next receive tells how it ended
+        except TimeoutError:
+            raise ReceiveTimeout(
+                f"{self._url} did not read what was sent within {self._timeout:g} s"
+            ) from None
 
     async def receive(self, timeout: float) -> Data:
         await self._wait_until(
@@ -155,12 +172,17 @@ class LiveConversation:
         """Wait for the server to close TCP; whether its application ended well is not seen."""
         if self._task is None or self._writer is None:
             return
-        self._reads.set()
+        await self.resume_reading()  # or its end would not be seen
         await asyncio.wait({self._task}, timeout=timeout)
-        self._task.cancel()
+        if not self._task.done():
+            self._task.cancel()
+            # A close would wait for what the server does not read.
+            self._writer.transport.abort()
         self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        with contextlib.suppress(OSError):  # TimeoutError too: it has been cut then
+            async with asyncio.timeout(timeout):
+                await self._writer.wait_closed()
+        self._writer.transport.abort()
 
     # ---- the wire ---------------------------------------------------------------------------
 
