@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from longwire import WebSocket, websocket_app
+from longwire import WebSocket, WebSocketDisconnect, websocket_app
 from longwire.asgi import Receive, Scope, Send
-from longwire.toolkit.testing import AsyncTestClient, ReceiveTimeout, TestClient
+from longwire.toolkit.testing import AsyncTestClient, Denied, ReceiveTimeout, TestClient
 from tests.conftest import Serve
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +63,44 @@ async def test_an_application_that_ignores_the_end_is_cancelled(loop: Loop) -> N
     async with AsyncTestClient(app).websocket_connect("/"):
         pass
     assert ended == ["lost" if loop is sends_nothing_on else "cancelled"]
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_cancellation_that_nobody_asked_for_is_the_applications_error(
+    accepts: bool,
+) -> None:
+    async def cancels_itself(ws: WebSocket) -> None:
+        if accepts:
+            await ws.accept()
+        task = asyncio.ensure_future(asyncio.sleep(1000))
+        task.cancel()
+        await task
+
+    async def talk(tester: AsyncTestClient) -> None:
+        async with tester.websocket_connect("/") as ws:
+            await ws.receive_text()
+
+    with pytest.raises(RuntimeError, match="ended with a CancelledError") as caught:
+        await talk(AsyncTestClient(websocket_app(cancels_itself)))
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    tester = AsyncTestClient(websocket_app(cancels_itself), raise_app_exceptions=False)
+    with pytest.raises(WebSocketDisconnect) as seen:
+        await talk(tester)
+    if accepts:
+        assert seen.value.code == 1011
+    else:
+        assert isinstance(seen.value, Denied)
+        assert seen.value.status_code == 500
+
+
+async def test_a_cancellation_after_the_client_left_is_no_error() -> None:
+    async def cancels_itself(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.closed
+        raise asyncio.CancelledError
+
+    async with AsyncTestClient(websocket_app(cancels_itself)).websocket_connect("/"):
+        pass
 
 
 # ---- applications that block their event loop -----------------------------------------------

@@ -78,6 +78,7 @@ class MemoryConversation:
         self._counts = [0, 0]  # messages the application has received and sent
         self._error: BaseException | None = None
         self._is_error_told = False
+        self._is_cancelled = False  # by finish()
         self._task: asyncio.Task[None] | None = None
 
     # ---- the client -------------------------------------------------------------------------
@@ -149,6 +150,7 @@ class MemoryConversation:
             return
         await asyncio.wait({task}, timeout=min(GRACE, timeout))
         if not task.done():
+            self._is_cancelled = True
             task.cancel()
             await asyncio.wait({task}, timeout=timeout)
         if not task.done():
@@ -163,10 +165,8 @@ class MemoryConversation:
     async def _run(self) -> None:
         try:
             await self._app(self.scope, self._receive, self._send)
-        except asyncio.CancelledError:
-            await self._notify(
-                lambda: self._finish(1006, "", 1006, "the application was cancelled")
-            )
+        except asyncio.CancelledError as error:
+            await self._notify(partial(self._on_cancelled, error))
             raise
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -180,6 +180,18 @@ class MemoryConversation:
             await self._notify(partial(self._on_raised, failure))
         else:
             await self._notify(self._on_returned)
+
+    def _on_cancelled(self, error: asyncio.CancelledError) -> None:
+        """Take a cancellation for what it is to a server: an error, while the client is there.
+
+        As it is it would cancel the test.
+        """
+        if self._is_cancelled or self._disconnect is not None:
+            self._finish(1006, "", 1006, "the application was cancelled")
+            return
+        failure = RuntimeError("the application ended with a CancelledError that it did not catch")
+        failure.__cause__ = error
+        self._on_raised(failure)
 
     def _on_raised(self, error: Exception) -> None:
         is_normal = self._disconnect is not None and isinstance(
