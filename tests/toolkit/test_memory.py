@@ -230,3 +230,70 @@ async def test_a_handshake_of_tls_that_is_not_answered_is_a_timeout() -> None:
             ):
                 pass
         leave.set()
+
+
+# ---- lifespans ------------------------------------------------------------------------------
+
+
+class Lifespan:
+    """An application that notes how its lifespan went, and after `stage` does not end."""
+
+    def __init__(self, stage: str = "") -> None:
+        self.stage = stage
+        self.noted: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            while True:
+                message = await receive()
+                self.noted.append(message["type"])
+                if message["type"] == f"lifespan.{self.stage}":
+                    await asyncio.sleep(1000)
+                await send({"type": message["type"] + ".complete"})
+        finally:
+            self.noted.append("ended")
+
+
+WHOLE = ["lifespan.startup", "lifespan.shutdown", "ended"]
+
+
+def others() -> set[asyncio.Task[object]]:
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+
+@pytest.mark.parametrize("stage", ["", "shutdown"])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_lifespan_ends_with_its_test(stage: str, fails: bool) -> None:
+    app = Lifespan(stage)
+    before = others()
+    with contextlib.ExitStack() as stack:
+        if fails:
+            stack.enter_context(pytest.raises(AssertionError, match="the test's"))
+        elif stage:
+            stack.enter_context(pytest.raises(TimeoutError, match="shutdown took more than"))
+        async with AsyncTestClient(app, timeout=0.1):
+            assert app.noted == ["lifespan.startup"]
+            if fails:
+                raise AssertionError("the test's")
+    assert app.noted == WHOLE
+    assert others() == before
+
+
+async def test_a_startup_that_fails_leaves_nothing_open() -> None:
+    app = Lifespan("startup")
+    before = others()
+    tester = AsyncTestClient(app, timeout=0.1)
+    with pytest.raises(TimeoutError, match="startup took more than"):
+        async with tester:
+            pass
+    assert app.noted == ["lifespan.startup", "ended"]
+    assert others() == before
+    assert tester.is_closed
+
+
+def test_a_lifespan_ends_with_its_test_that_is_no_coroutine() -> None:
+    app = Lifespan()
+    with pytest.raises(AssertionError, match="the test's"):
+        with TestClient(app, timeout=0.1):
+            raise AssertionError("the test's")
+    assert app.noted == WHOLE

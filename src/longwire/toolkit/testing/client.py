@@ -192,10 +192,14 @@ class AsyncTestClient(httpx2.AsyncClient):
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        if self._app is not None:
-            self._connector.state = await self._stack.enter_async_context(
-                lifespan(self._app, self._timeout_seconds)
-            )
+        try:
+            if self._app is not None:
+                self._connector.state = await self._stack.enter_async_context(
+                    lifespan(self._app, self._timeout_seconds)
+                )
+        except BaseException:
+            await super().__aexit__()
+            raise
         return self
 
     async def __aexit__(
