@@ -13,11 +13,12 @@ The server, the toolkit and the test client walk the same tables; nobody keeps f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import string
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from longwire.errors import LifecycleError
+from longwire.errors import LifecycleError, LocalProtocolError
 
 
 class State(Enum):
@@ -106,3 +107,63 @@ def message_data(message: Mapping[str, Any]) -> str | bytes:
         raise LifecycleError(f"'bytes' is bytes; got {type(data).__name__}: send it under 'text'?")
     found = "both" if text is not None else "neither"
     raise LifecycleError(f"a message has exactly one of 'text' and 'bytes'; got {found}")
+
+
+# ---- what a server refuses to put on the wire -----------------------------------------------
+# For servers without the engine, which has the same rules: it knows nothing of ASGI.
+
+SENDABLE_CODES = ((1000, 1003), (1007, 1009), (1011, 1014), (3000, 4999))
+MAX_REASON_BYTES = 123
+TOKEN_BYTES = frozenset((string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~").encode())
+HANDSHAKE_HEADERS = frozenset((b"connection", b"upgrade", b"content-length", b"transfer-encoding"))
+
+
+def closing(message: Mapping[str, Any]) -> tuple[int, str]:
+    """Return code and reason of a `websocket.close`, the reason cut to what a frame can carry.
+
+    Raises LocalProtocolError for a code that an application may not send (RFC 6455 section 7.4),
+    LifecycleError for the code None.
+    """
+    code, reason = message.get("code", 1000), message.get("reason") or ""
+    if code is None:
+        raise LifecycleError("a close code is an int; got None")
+    if not isinstance(code, int) or isinstance(code, bool):
+        raise LocalProtocolError(f"a close code is an int; got {code!r}")
+    if not any(first <= code <= last for first, last in SENDABLE_CODES):
+        raise LocalProtocolError(
+            f"close code {code} may not be sent; "
+            "use 1000-1003, 1007-1009, 1011-1014 or 3000-4999 (RFC 6455 section 7.4)"
+        )
+    if not isinstance(reason, str):
+        raise LocalProtocolError(f"a close reason is a str; got {type(reason).__name__}")
+    return code, reason.encode("utf-8", "replace")[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+
+
+def acceptance(
+    message: Mapping[str, Any], offered: Sequence[str]
+) -> tuple[str | None, list[tuple[bytes, bytes]]]:
+    """Return subprotocol and headers of a `websocket.accept`.
+
+    Raises LocalProtocolError for a subprotocol that the client did not offer, and for a header
+    that is the handshake's own, or that would break the lines of the response.
+    """
+    subprotocol = message.get("subprotocol")
+    if subprotocol is not None and subprotocol not in offered:
+        raise LocalProtocolError(
+            f"subprotocol {subprotocol!r} was not offered; the client offered "
+            f"{list(offered) or 'none'}"
+        )
+    headers: Iterable[tuple[bytes, bytes]] = message.get("headers") or ()
+    return subprotocol, [_checked_header(name, value) for name, value in headers]
+
+
+def _checked_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if not isinstance(name, bytes) or not isinstance(value, bytes):
+        raise LocalProtocolError(f"a header is a pair of bytes; got {name!r}: {value!r}")
+    if not name or not TOKEN_BYTES.issuperset(name):
+        raise LocalProtocolError(f"a header's name is a token; got {name!r}")
+    if any(character in value for character in (b"\r", b"\n", b"\x00")):
+        raise LocalProtocolError(f"header {name!r} has a line break or NUL in its value")
+    if name.lower() in HANDSHAKE_HEADERS or name.lower().startswith(b"sec-websocket-"):
+        raise LocalProtocolError(f"header {name!r} is written by the handshake itself")
+    return name, value

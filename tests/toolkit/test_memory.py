@@ -6,12 +6,18 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from longwire import WebSocket, WebSocketDisconnect, websocket_app
-from longwire.asgi import Receive, Scope, Send
+from longwire import WebSocket, WebSocketDisconnect, lifecycle, websocket_app
+from longwire.asgi import ASGIApp, Message, Receive, Scope, Send
+from longwire.engine import handshake
+from longwire.engine.codes import check_sendable
+from longwire.engine.handshake import check_header
+from longwire.errors import LocalProtocolError
+from longwire.lifecycle import acceptance, closing
+from longwire.toolkit.disconnect import ClosedBy, Closure
 from longwire.toolkit.testing import AsyncTestClient, Denied, ReceiveTimeout, TestClient
 from tests.conftest import Serve
 
@@ -297,3 +303,143 @@ def test_a_lifespan_ends_with_its_test_that_is_no_coroutine() -> None:
         with TestClient(app, timeout=0.1):
             raise AssertionError("the test's")
     assert app.noted == WHOLE
+
+
+# ---- the server in memory and the one on a port ---------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def client(serve: Serve, where: str, app: ASGIApp) -> AsyncIterator[AsyncTestClient]:
+    if where == "memory":
+        yield AsyncTestClient(app)
+        return
+    async with serve(app) as server:
+        yield AsyncTestClient(server.url("http"))
+
+
+both = pytest.mark.parametrize("where", ["memory", "live"])
+
+
+@pytest.mark.parametrize(
+    ("end", "by", "code"),
+    [
+        ("close", ClosedBy.CLIENT, 3001),
+        ("lose", ClosedBy.NOBODY, 1006),
+        ("lose_pongs", ClosedBy.SERVER, 1006),
+        ("drain", ClosedBy.SERVER, 1012),
+    ],
+)
+async def test_the_application_hears_who_ended_it(end: str, by: ClosedBy, code: int) -> None:
+    heard: list[Closure] = []
+
+    async def listens(ws: WebSocket) -> None:
+        await ws.accept()
+        heard.append(await ws.closed)
+
+    async with AsyncTestClient(websocket_app(listens)).websocket_connect("/") as ws:
+        await (ws.close(3001) if end == "close" else getattr(ws, end)())
+    assert [(closure.by, closure.code) for closure in heard] == [(by, code)]
+
+
+@both
+async def test_the_application_hears_that_it_closed_itself(serve: Serve, where: str) -> None:
+    heard: list[Message] = []
+
+    async def closes(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4001, "reason": "é" * 100})
+        heard.append(await receive())
+
+    async with client(serve, where, closes) as tester, tester.websocket_connect("/") as ws:
+        with pytest.raises(WebSocketDisconnect) as caught:
+            await ws.receive_text()
+    assert (caught.value.code, caught.value.reason) == (4001, "é" * 61)
+    assert heard == [
+        {"type": "websocket.disconnect", "code": 4001, "reason": "é" * 61, "by": "application"}
+    ]
+
+
+CODES = (0, 999, 1004, 1005, 1006, 1010, 1015, 2999, 5000, 99999, None, True, "1000", 1000.0)
+REFUSED_CLOSES: list[Message] = [
+    *({"type": "websocket.close", "code": code} for code in CODES),
+    {"type": "websocket.close", "reason": b"x"},
+]
+REFUSED_ACCEPTS: list[Message] = [
+    {"type": "websocket.accept", "subprotocol": "never-offered"},
+    *(
+        {"type": "websocket.accept", "headers": [header]}
+        for header in (
+            (b"x", b"a\r\nInjected: 1"),
+            (b"x", b"a\nb"),
+            (b"x", b"a\0b"),
+            (b"x y", b"a"),
+            (b"", b"a"),
+            (b"Upgrade", b"x"),
+            (b"content-length", b"1"),
+            (b"Sec-WebSocket-Accept", b"x"),
+            (b"sec-websocket-protocol", b"chat"),
+            ("x", "a"),
+        )
+    ),
+]
+
+
+async def errors_of(
+    serve: Serve, where: str, message: Message, subprotocols: list[str]
+) -> list[tuple[type[Exception], str]]:
+    """Return what the application's send() raises for the message, on that server."""
+    caught = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if message["type"] == "websocket.close":
+            await send({"type": "websocket.accept"})
+        try:
+            await send(message)
+        except Exception as error:
+            caught.append((type(error), str(error)))
+        await send({"type": "websocket.close"})
+
+    async with client(serve, where, app) as tester:
+        with pytest.raises(WebSocketDisconnect):
+            async with tester.websocket_connect("/", subprotocols) as ws:
+                await ws.receive_text()
+    return caught
+
+
+@pytest.mark.parametrize("subprotocols", [[], ["chat", "other"]])
+@pytest.mark.parametrize("message", REFUSED_CLOSES + REFUSED_ACCEPTS, ids=str)
+async def test_both_servers_refuse_the_same_in_the_same_words(
+    serve: Serve, message: Message, subprotocols: list[str]
+) -> None:
+    told = await errors_of(serve, "memory", message, subprotocols)
+    assert len(told) == 1
+    assert told == await errors_of(serve, "live", message, subprotocols)
+
+
+@pytest.mark.parametrize("code", [1000, 1003, 1007, 1009, 1011, 1014, 3000, 4999])
+async def test_both_servers_send_the_same_codes(serve: Serve, code: int) -> None:
+    message = {"type": "websocket.close", "code": code}
+    for where in ("memory", "live"):
+        assert await errors_of(serve, where, message, []) == []
+
+
+def test_the_rules_are_the_engines() -> None:
+    """The toolkit may not import the engine, and the engine knows nothing of ASGI."""
+    for code in range(-1, 6000):
+        message = {"type": "websocket.close", "code": code}
+        assert raised_by(closing, message) == raised_by(check_sendable, code, False)
+    for byte in range(256):
+        header = bytes([byte]), b"a" + bytes([byte])
+        accept = {"type": "websocket.accept", "headers": [header]}
+        assert raised_by(acceptance, accept, []) == raised_by(check_header, *header)
+    assert lifecycle.HANDSHAKE_HEADERS == handshake.OURS
+
+
+def raised_by(function: Callable[..., object], *arguments: object) -> str:
+    try:
+        function(*arguments)
+    except LocalProtocolError as error:
+        return str(error)
+    return ""

@@ -19,8 +19,8 @@ from starlette.websockets import WebSocketDisconnect as TheirDisconnect
 
 from longwire.asgi import ASGIApp, Header, Message, Scope
 from longwire.errors import ConnectionClosed
-from longwire.lifecycle import State, after_send, message_data
-from longwire.toolkit.disconnect import WebSocketDisconnect
+from longwire.lifecycle import State, acceptance, after_send, closing, message_data
+from longwire.toolkit.disconnect import ClosedBy, WebSocketDisconnect
 from longwire.toolkit.testing.conversation import Data, ReceiveTimeout, refused
 from longwire.toolkit.testing.whereabouts import whereabouts
 
@@ -34,7 +34,10 @@ FRAME_BYTES = 2
 GRACE = 1.0
 """Seconds an application has to end by itself once its client has left; then it is cancelled."""
 
+APPLICATION = ClosedBy.APPLICATION
+INTERNAL_ERROR = "internal error"
 KEEPALIVE_TIMEOUT = "keepalive ping timeout"
+GOING_AWAY = "server going away"
 REFUSED = "the handshake was refused"
 
 
@@ -116,13 +119,13 @@ class MemoryConversation:
         self._unread -= FRAME_BYTES + len(data)
 
     async def close(self, code: int, reason: str) -> None:
-        await self._leave(code, reason, code, reason)
+        await self._leave(ClosedBy.CLIENT, code, reason, code, reason)
 
     async def lose(self) -> None:
-        await self._leave(1006, "connection lost", 1006, "")
+        await self._leave(ClosedBy.NOBODY, 1006, "connection lost", 1006, "")
 
     async def lose_pongs(self) -> None:
-        await self._leave(1006, KEEPALIVE_TIMEOUT, 1011, KEEPALIVE_TIMEOUT)
+        await self._leave(ClosedBy.SERVER, 1006, KEEPALIVE_TIMEOUT, 1011, KEEPALIVE_TIMEOUT)
 
     async def stop_reading(self) -> None:
         self._bound = 0
@@ -137,12 +140,12 @@ class MemoryConversation:
     async def drain(self, code: int = 1012) -> None:
         """Close as a server that goes away does."""
         self._drain.set()
-        await self._leave(code, "server going away", code, "server going away")
+        await self._leave(ClosedBy.SERVER, code, GOING_AWAY, code, GOING_AWAY)
 
-    async def _leave(self, heard: int, why: str, seen: int, shown: str) -> None:
+    async def _leave(self, by: ClosedBy, heard: int, why: str, seen: int, shown: str) -> None:
         """End the connection: the application hears one code, the client sees another."""
         self.client_state = State.CLOSED
-        await self._notify(lambda: self._finish(heard, why, seen, shown))
+        await self._notify(lambda: self._finish(by, heard, why, seen, shown))
 
     async def finish(self, timeout: float) -> None:
         task = self._task
@@ -187,7 +190,7 @@ class MemoryConversation:
         As it is it would cancel the test.
         """
         if self._is_cancelled or self._disconnect is not None:
-            self._finish(1006, "", 1006, "the application was cancelled")
+            self._finish(APPLICATION, 1006, "", 1006, "the application was cancelled")
             return
         failure = RuntimeError("the application ended with a CancelledError that it did not catch")
         failure.__cause__ = error
@@ -200,13 +203,13 @@ class MemoryConversation:
         if not is_normal:
             self._error = error
         if self.application_state is State.OPEN:
-            self._finish(1006, "", 1011, "internal error")
+            self._finish(APPLICATION, 1011, INTERNAL_ERROR, 1011, INTERNAL_ERROR)
         else:
             self._deny(500, [], b"Internal Server Error", f"the application raised {error!r}")
 
     def _on_returned(self) -> None:
         if self.application_state is State.OPEN:
-            self._finish(1000, "", 1000, "")
+            self._finish(APPLICATION, 1000, "", 1000, "")
         elif self._end is None:
             self._deny(500, [], b"Internal Server Error", "the application returned unanswered")
 
@@ -241,18 +244,18 @@ class MemoryConversation:
     def _act(self, message: Message) -> None:
         kind = message["type"]
         if kind == "websocket.accept":
-            self.subprotocol = message.get("subprotocol")
-            self.headers = list(message.get("headers") or ())
+            self.subprotocol, self.headers = acceptance(message, self.scope["subprotocols"])
         elif kind == "websocket.send":
             data = message_data(message)
             self._outbox.append(data)
             self._unread += FRAME_BYTES + len(data)
             self._counts[1] += 1
         elif kind == "websocket.close":
-            code, reason = message.get("code", 1000), message.get("reason") or ""
             if self.application_state is State.OPEN:
-                self._finish(code, reason, code, reason)
-            else:
+                code, reason = closing(message)
+                self._finish(APPLICATION, code, reason, code, reason)
+            else:  # the code goes nowhere, so any will do
+                code, reason = message.get("code", 1000), message.get("reason") or ""
                 self._deny(403, [], b"Forbidden", f"closed with {code} {reason!r} before accept")
         elif kind == "websocket.http.response.start":
             self._denial = (message["status"], list(message.get("headers") or ()), b"")
@@ -265,12 +268,14 @@ class MemoryConversation:
 
     def _deny(self, status: int, headers: list[Header], body: bytes, cause: str) -> None:
         self._denial = (status, headers, body)
-        self._finish(1006, REFUSED, 1006, cause)
+        self._finish(ClosedBy.SERVER, 1006, REFUSED, 1006, cause)
 
-    def _finish(self, heard: int, why: str, seen: int, shown: str) -> None:
+    def _finish(self, by: ClosedBy, heard: int, why: str, seen: int, shown: str) -> None:
         """Fix the end, for either side; the first one is the one."""
         if self._end is None:
-            self._disconnect = {"type": "websocket.disconnect", "code": heard, "reason": why}
+            self._disconnect = {
+                "type": "websocket.disconnect", "code": heard, "reason": why, "by": by.value
+            }  # fmt: skip
             self._end = WebSocketDisconnect(seen, shown)
 
     # ---- waiting ----------------------------------------------------------------------------
