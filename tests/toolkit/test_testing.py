@@ -430,6 +430,21 @@ async def test_state_headers_and_cookies_reach_the_scope() -> None:
     assert heard == ["up", "down"]
 
 
+async def test_params_make_the_query() -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send_text(ws.url.query)
+
+    served = websocket_app(handler)
+    async with AsyncTestClient(served, params={"of": "client"}) as tester:
+        async with tester.websocket_connect("/?a=1", params={"b": ["é", 2]}) as ws:
+            assert await ws.receive_text() == "a=1&of=client&b=%C3%A9&b=2"
+    with TestClient(served).websocket_connect("/", params={"token": "x y"}) as session:
+        assert session.receive_text() == "token=x+y"
+    with TestClient(served).websocket_connect("/?a=%20b&a") as session:
+        assert session.receive_text() == "a=%20b&a"
+
+
 async def test_a_lifespan_that_fails_or_hangs_is_told() -> None:
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -19,7 +19,12 @@ from longwire.toolkit.testing.lifespan import lifespan
 from longwire.toolkit.testing.live import LiveConversation
 from longwire.toolkit.testing.loop import Loop, running_loop
 from longwire.toolkit.testing.memory import MemoryConversation
-from longwire.toolkit.testing.scope import handshake_headers, handshake_url, websocket_scope
+from longwire.toolkit.testing.scope import (
+    Params,
+    handshake_headers,
+    handshake_url,
+    websocket_scope,
+)
 from longwire.toolkit.testing.session import AsyncWebSocketSession, WebSocketSession
 
 TIMEOUT = 5.0
@@ -44,9 +49,10 @@ class _Connector:
         subprotocols: Sequence[str],
         headers: Mapping[str, str],
         cookies: Mapping[str, str],
+        params: Params | None,
         timeout: float,
     ) -> AsyncWebSocketSession:
-        target = handshake_url(client.base_url, url)
+        target = handshake_url(client.base_url, url, client.params.merge(params))
         merged = {
             name: value
             for name, value in {**client.headers, **headers}.items()
@@ -150,15 +156,17 @@ class TestClient(StarletteTestClient):
         *,
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
+        params: Params | None = None,
         timeout: float | None = None,
     ) -> WebSocketSession:
         """Return a session for a path or a ws URL; entering it shakes hands.
 
-        Raises Denied when the handshake is refused, and what the application raised.
+        `params` are added to the URL's query, behind those of the client, as for HTTP. Raises
+        Denied when the handshake is refused, and what the application raised.
         """
         timeout = self._timeout_seconds if timeout is None else timeout
         session = self._connector.session(
-            self, url, subprotocols or (), headers or {}, cookies or {}, timeout
+            self, url, subprotocols or (), headers or {}, cookies or {}, params, timeout
         )
         return WebSocketSession(session, self._running_loop, timeout)
 
@@ -220,11 +228,13 @@ class AsyncTestClient(httpx2.AsyncClient):
         *,
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
+        params: Params | None = None,
         timeout: float | None = None,
     ) -> AsyncWebSocketSession:
         """Return a session for a path or a ws URL; entering it shakes hands.
 
-        Raises Denied when the handshake is refused, and what the application raised.
+        `params` are added to the URL's query, behind those of the client, as for HTTP. Raises
+        Denied when the handshake is refused, and what the application raised.
         """
         return self._connector.session(
             self,
@@ -232,5 +242,6 @@ class AsyncTestClient(httpx2.AsyncClient):
             subprotocols or (),
             headers or {},
             cookies or {},
+            params,
             self._timeout_seconds if timeout is None else timeout,
         )

@@ -13,9 +13,15 @@ from longwire.asgi import SPEC_VERSION, Header, Scope
 DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-def handshake_url(base_url: httpx2.URL, url: str) -> str:
-    """Return the ws or wss URL of a path, or of a whole URL."""
+Params = httpx2.QueryParams | Mapping[str, Any] | list[tuple[str, Any]] | str
+"""A query as httpx2 takes it."""
+
+
+def handshake_url(base_url: httpx2.URL, url: str, params: httpx2.QueryParams) -> str:
+    """Return the ws or wss URL of a path, or of a whole URL, with `params` behind its query."""
     joined = str(base_url.join(url)) if base_url.host else url
+    if params:  # or a query that is there already would be written anew
+        joined = str(httpx2.URL(joined).copy_merge_params(params))
     scheme, colon, rest = joined.partition("://")
     if not colon:
         raise ValueError(f"a WebSocket's URL is a path or ws://host/path; got {url!r}")
