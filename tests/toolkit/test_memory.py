@@ -443,3 +443,15 @@ def raised_by(function: Callable[..., object], *arguments: object) -> str:
     except LocalProtocolError as error:
         return str(error)
     return ""
+
+
+async def test_a_group_of_disconnects_is_an_applications_normal_end() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        ws = WebSocket(scope, receive, send)
+        await ws.accept()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ws.receive_text())
+            tasks.create_task(asyncio.sleep(1000))
+
+    async with AsyncTestClient(app).websocket_connect("/") as ws:
+        await ws.close()

@@ -595,3 +595,26 @@ async def test_awaiting_the_end_leaves_no_task_behind(serve: Serve) -> None:
         await asyncio.wait_for(server.state.idle.wait(), 5)
         await asyncio.sleep(0.05)
         assert asyncio.all_tasks() == before
+
+
+async def test_what_a_server_would_put_on_the_wire_as_it_is_is_checked_here() -> None:
+    """Other servers send any code and any header, or fail at a long reason."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    ws = WebSocket({"type": "websocket", "subprotocols": [], "headers": []}, receive, send)
+    for header in ((b"X-Evil", b"a\r\nSet-Cookie: b"), (b"sec-websocket-accept", b"x"), (b"", b"")):
+        with pytest.raises(ValueError, match="header"):
+            await ws.accept(headers=[header])
+    await ws.accept()
+    for code in (999, 1005, 1006, 1015, 2000, 5000):
+        with pytest.raises(ValueError, match="may not be sent"):
+            await ws.close(code)
+    await ws.close(1003, "é" * 100)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[-1]["reason"] == "é" * 61

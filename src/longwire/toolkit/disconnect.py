@@ -48,3 +48,10 @@ class Closure:
     code: int
     reason: str
     by: ClosedBy
+
+
+def is_only_the_end(error: BaseException) -> bool:
+    """Return whether the error, or each of a group, says only that the other side is gone."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_only_the_end, error.exceptions))
+    return isinstance(error, (starlette.WebSocketDisconnect, ConnectionClosed))

@@ -8,15 +8,14 @@ from functools import partial
 from typing import Any
 
 from starlette import routing as starlette
-from starlette import websockets as starlette_websockets
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketState
 
 from longwire.asgi import ASGIApp, Message, Receive, Scope, Send
-from longwire.errors import ConnectionClosed
 from longwire.toolkit.codecs import JSONCodec
+from longwire.toolkit.disconnect import is_only_the_end
 from longwire.toolkit.guards.limits import MaxSize
 from longwire.toolkit.guards.origins import AllowedOrigins
 from longwire.toolkit.guards.refusal import Guard, Refusal, answer
@@ -109,7 +108,7 @@ def websocket_app(
             await answer(websocket, error)
         except Exception as error:
             # Whoever does not catch it wants nothing more when its own client has left.
-            if not (websocket.closed.is_set() and _is_only_the_end(error)):
+            if not (websocket.closed.is_set() and is_only_the_end(error)):
                 raise
 
     return app
@@ -127,13 +126,6 @@ async def _refuse_others(scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError(scope["type"])  # as servers expect it of who knows no lifespan
     headers = {"Upgrade": "websocket", "Connection": "Upgrade"}  # RFC 9110 section 15.5.22
     await PlainTextResponse("a WebSocket is here", 426, headers)(scope, receive, send)
-
-
-def _is_only_the_end(error: BaseException) -> bool:
-    """Return whether the error, or each of a group, says only that the other side is gone."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_only_the_end, error.exceptions))
-    return isinstance(error, (starlette_websockets.WebSocketDisconnect, ConnectionClosed))
 
 
 async def _run_asgi(endpoint: ASGIApp, websocket: WebSocket) -> None:
@@ -162,7 +154,7 @@ async def _run_asgi(endpoint: ASGIApp, websocket: WebSocket) -> None:
     try:
         await endpoint(websocket.scope, watched_receive, watched_send)
     except Exception as error:
-        if not (has_ended and _is_only_the_end(error)):
+        if not (has_ended and is_only_the_end(error)):
             raise
 
 

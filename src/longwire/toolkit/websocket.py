@@ -22,7 +22,14 @@ from starlette.websockets import WebSocketState
 
 from longwire.asgi import Header, Message, Receive, Scope, Send
 from longwire.errors import LifecycleError
-from longwire.lifecycle import State, after_receive, after_send, message_data
+from longwire.lifecycle import (
+    State,
+    acceptance,
+    after_receive,
+    after_send,
+    closing,
+    message_data,
+)
 from longwire.toolkit.closed import Closed
 from longwire.toolkit.codecs import STANDARD, JSONCodec
 from longwire.toolkit.disconnect import (
@@ -124,7 +131,8 @@ class WebSocket(starlette.WebSocket):
         Without `subprotocol` the route's own are negotiated, in the client's order. `compress`
         False declines permessage-deflate on servers with the `longwire.compression` extension.
         Raises WebSocketDisconnect if the client has left, LifecycleError (a RuntimeError) if the
-        handshake has been answered, or the client did not offer the subprotocol.
+        handshake has been answered, or the client did not offer the subprotocol; ValueError for a
+        header that cannot stand in a handshake's response.
         """
         if ACCEPTED_BY_GUARD in self.scope:
             self._take_over(self.scope.pop(ACCEPTED_BY_GUARD), subprotocol, headers)
@@ -144,6 +152,7 @@ class WebSocket(starlette.WebSocket):
             "subprotocol": subprotocol,
             "headers": list(headers or ()),
         }
+        acceptance(message, self.subprotocols)
         if not (compress and options.compression):
             message["compress"] = False
         if options.max_size is not None:
@@ -305,6 +314,9 @@ class WebSocket(starlette.WebSocket):
         if self._says is CLOSED or self._closure is not None:
             raise self._after_the_end()
         following = after_send(self._says, message)
+        if message["type"] == "websocket.close":
+            code, reason = closing(message)  # for servers that would send anything, or break
+            message = {**message, "code": code, "reason": reason}
         try:
             await self._send(message)
         except OSError as error:
@@ -350,9 +362,9 @@ class WebSocket(starlette.WebSocket):
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         """Close the connection; before accept(), refuse it: the client sees HTTP 403 and no code.
 
-        `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999 (RFC 6455 section 7.4); the server
-        refuses others with a ValueError. A `reason` over 123 bytes is cut. Closing what has ended
-        does nothing.
+        `code` is 1000 to 1003, 1007 to 1009, 1011 to 1014 or 3000 to 4999 (RFC 6455 section 7.4);
+        others are a ValueError. A `reason` over 123 bytes is cut. Closing what has ended does
+        nothing.
         """
         if not isinstance(code, int) or isinstance(code, bool):
             raise TypeError(f"a close code is an int; got {_kind(code)}")

@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from starlette.websockets import WebSocketDisconnect as TheirDisconnect
-
 from longwire.asgi import ASGIApp, Header, Message, Scope
 from longwire.errors import ConnectionClosed
 from longwire.lifecycle import State, acceptance, after_send, closing, message_data
-from longwire.toolkit.disconnect import ClosedBy, WebSocketDisconnect
+from longwire.toolkit.disconnect import ClosedBy, WebSocketDisconnect, is_only_the_end
 from longwire.toolkit.testing.conversation import Data, ReceiveTimeout, refused
 from longwire.toolkit.testing.whereabouts import whereabouts
 
@@ -197,10 +195,7 @@ class MemoryConversation:
         self._on_raised(failure)
 
     def _on_raised(self, error: Exception) -> None:
-        is_normal = self._disconnect is not None and isinstance(
-            error, (ConnectionClosed, TheirDisconnect)
-        )
-        if not is_normal:
+        if self._disconnect is None or not is_only_the_end(error):
             self._error = error
         if self.application_state is State.OPEN:
             self._finish(APPLICATION, 1011, INTERNAL_ERROR, 1011, INTERNAL_ERROR)
