@@ -621,3 +621,14 @@ async def test_shutdown_finishes_what_is_under_way(serve: Serve) -> None:
         response = await client.response()
         assert (response.status, response.headers["connection"]) == (200, "close")
         assert await ending == 0
+
+
+async def test_a_failing_answer_to_head_has_no_body(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get(method="HEAD"))
+        answer = await client.eof()
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert answer.endswith(b"\r\n\r\n")

@@ -84,6 +84,7 @@ class Exchange:
                 500,
                 "Internal Server Error",
                 default_headers=self._protocol.state.default_headers(),
+                method=self._scope["method"],
             )
         )
         self._log(500)

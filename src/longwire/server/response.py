@@ -176,8 +176,9 @@ def plain_response(
     text: str = "",
     headers: Iterable[Header] = (),
     default_headers: Sequence[Header] = (),
+    method: str = "GET",
 ) -> bytes:
     """Return a whole response in plain text, after which the connection is closed."""
-    response = Response("GET", "1.1", False, default_headers)
+    response = Response(method, "1.1", False, default_headers)
     response.start(status, [*headers, (b"content-type", b"text/plain; charset=utf-8")])
     return response.body(text.encode(), False)
