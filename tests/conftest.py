@@ -61,7 +61,8 @@ class Served:
     def __init__(self, server: Any) -> None:
         self.server = server
         self.state = server.state
-        self.host, self.port = server.sockets[0].getsockname()[:2]
+        address = server.sockets[0].getsockname()
+        self.host, self.port = address[:2] if isinstance(address, tuple) else (address, 0)
 
     def url(self, scheme: str, path: str = "/") -> str:
         return f"{scheme}://{self.host}:{self.port}{path}"

@@ -13,7 +13,9 @@ from longwire.server.config import Config
 
 ENVIRONMENT = "LONGWIRE_"
 
-FLAG_PAIRS = frozenset(("server_header", "date_header", "access_log", "use_colors"))
+FLAG_PAIRS = frozenset(
+    ("server_header", "date_header", "access_log", "use_colors", "proxy_headers")
+)
 """Booleans that are --name/--no-name, as uvicorn has them; ws_per_message_deflate takes a value."""
 
 NOT_OPTIONS = frozenset(("app",))

@@ -6,8 +6,9 @@ A value that cannot work is refused here, in one line, before anything is bound.
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
@@ -15,6 +16,7 @@ from longwire.asgi import ASGIApp, Header
 from longwire.engine.codes import check_sendable
 from longwire.engine.handshake import check_header
 from longwire.errors import ConfigError, LocalProtocolError
+from longwire.server.trusted import BY_DEFAULT, TrustedProxies
 
 LOOPS = ("auto", "uvloop", "asyncio")
 ENGINES = ("auto", "native", "wsproto", "websockets", "websockets-sansio", "none")
@@ -125,6 +127,16 @@ class Config:
         10.0, "HTTP", "Seconds to drain before connections are cut", low=0
     )
 
+    proxy_headers: bool = option(
+        True, "Proxies", "Believe X-Forwarded-For and X-Forwarded-Proto of trusted proxies"
+    )
+    forwarded_allow_ips: str | Sequence[str] | None = option(
+        None,
+        "Proxies",
+        "Trusted proxies: addresses, networks, unix, or * for all; "
+        f"$FORWARDED_ALLOW_IPS or {BY_DEFAULT} by default",
+    )
+
     ssl_keyfile: str | None = option(None, "TLS", "Private key")
     ssl_keyfile_password: str | None = option(None, "TLS", "Password of the key", is_secret=True)
     ssl_certfile: str | None = option(None, "TLS", "Certificate chain")
@@ -158,6 +170,7 @@ class Config:
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("--ssl-keyfile needs --ssl-certfile")
         self._check_headers()
+        self.trusted_proxies()
         try:
             check_sendable(self.ws_drain_code, is_client=False)
         except LocalProtocolError as error:
@@ -169,6 +182,13 @@ class Config:
                 check_header(name, value)
             except LocalProtocolError as error:
                 raise ConfigError(f"--header: {error}") from None
+
+    def trusted_proxies(self) -> TrustedProxies:
+        """Return the proxies that are believed; ConfigError names the entry that is none."""
+        names = self.forwarded_allow_ips
+        if names is None:
+            names = os.environ.get("FORWARDED_ALLOW_IPS", BY_DEFAULT)
+        return TrustedProxies(names)
 
     @property
     def is_tls(self) -> bool:

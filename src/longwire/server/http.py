@@ -32,8 +32,9 @@ from longwire.server.head import (
     without_upgrade,
 )
 from longwire.server.opening import Opening
+from longwire.server.peer import Peer
 from longwire.server.response import Response, plain_response
-from longwire.server.scope import addresses, intern_header, make_scope
+from longwire.server.scope import intern_header, make_scope
 from longwire.server.session import Session
 from longwire.server.state import ServerState
 
@@ -59,19 +60,17 @@ class HttpProtocol(asyncio.Protocol):
     """A connection that speaks HTTP, until it ends or becomes a WebSocket."""
 
     __slots__ = (
-        "_client",
         "_closing",
         "_exchange",
         "_fields_size",
         "_head_size",
         "_headers",
         "_ignored",
-        "_is_tls",
         "_parser",
+        "_peer",
         "_phase",
         "_pipeline",
         "_refused",
-        "_server_address",
         "_target",
         "_transport",
         "_upgrade",
@@ -105,8 +104,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self._client, self._server_address = addresses(transport)
-        self._is_tls = transport.get_extra_info("sslcontext") is not None
+        self._peer = Peer(transport, self.state.trusted_proxies)
         self.state.opened(self)
         self._wait(self.state.config.timeout_headers)
         if self.state.is_draining:
@@ -224,7 +222,7 @@ class HttpProtocol(asyncio.Protocol):
 
     # ---- requests ---------------------------------------------------------------------------
 
-    def _scope(self, kind: str, scheme: str) -> dict[str, Any]:
+    def _scope(self, kind: str) -> dict[str, Any]:
         """Count a request, and return its scope; Refused if there are too many, or it has none."""
         state = self.state
         limit = state.config.limit_concurrency
@@ -233,7 +231,6 @@ class HttpProtocol(asyncio.Protocol):
         try:
             scope = make_scope(
                 kind,
-                scheme + "s" if self._is_tls else scheme,
                 self._parser.get_http_version(),
                 self._target,
                 self._headers,
@@ -241,8 +238,7 @@ class HttpProtocol(asyncio.Protocol):
             )
         except ValueError as error:
             raise Refused(400, f"Bad Request: {error}") from None
-        scope["client"] = self._client
-        scope["server"] = self._server_address
+        self._peer.describe(scope)
         scope["state"] = state.lifespan_state.copy()
         state.count_request()
         return scope
@@ -251,7 +247,7 @@ class HttpProtocol(asyncio.Protocol):
         state = self.state
         method = self._parser.get_method().decode("ascii")
         version = self._parser.get_http_version()
-        scope = self._scope("http", "http")
+        scope = self._scope("http")
         scope["method"] = method
         scope["extensions"] = state.http_extensions
         keep_alive = self._parser.should_keep_alive()
@@ -310,7 +306,7 @@ class HttpProtocol(asyncio.Protocol):
             )
         except HandshakeError as error:
             raise Refused(error.status, error.reason, tuple(error.headers)) from None
-        scope = self._scope("websocket", "ws")
+        scope = self._scope("websocket")
         scope["subprotocols"] = request.subprotocols
         scope["extensions"] = self.state.websocket_extensions
         assert self._transport is not None

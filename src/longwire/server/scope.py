@@ -6,11 +6,10 @@ the few bytes that are its own. The table is bounded: strangers fill it.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from longwire.asgi import SPEC_VERSION, Address, Header, Scope, Versions
+from longwire.asgi import SPEC_VERSION, Header, Scope, Versions
 
 VERSIONS: Versions = {"version": "3.0", "spec_version": SPEC_VERSION}
 
@@ -63,27 +62,14 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     return path, query
 
 
-def addresses(
-    transport: asyncio.BaseTransport,
-) -> tuple[Address | None, tuple[str, int | None] | None]:
-    """Return the client's and the server's address; a unix socket has only a path."""
-    peer = transport.get_extra_info("peername")
-    own = transport.get_extra_info("sockname")
-    client = (peer[0], peer[1]) if isinstance(peer, tuple) and len(peer) >= 2 else None
-    if isinstance(own, tuple) and len(own) >= 2:
-        return client, (own[0], own[1])
-    return client, (str(own), None) if own else None
-
-
 def make_scope(
     kind: str,
-    scheme: str,
     http_version: str,
     target: bytes,
     headers: list[Header],
     root_path: str,
 ) -> dict[str, Any]:
-    """Return what HTTP and WebSocket scopes share; ValueError for a target that is none."""
+    """Return what a request's head says of its scope; ValueError for a target that is none."""
     raw_path, query = split_target(target)
     raw_path, query = _intern(raw_path), query or b""
     path = (
@@ -95,7 +81,6 @@ def make_scope(
         "type": kind,
         "asgi": VERSIONS,
         "http_version": http_version,
-        "scheme": scheme,
         "path": root_path + path,
         "raw_path": root_path.encode() + raw_path if root_path else raw_path,
         "query_string": query,
