@@ -146,6 +146,7 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--log-config=nothing.json"], "nothing.json"),
         (["--no-such-option"], "--no-such-option"),
         (["--uds=x.sock", "--fd=3"], "exclude each other"),
+        (["--proxy-protocol", "--ssl-certfile=a.pem"], "--proxy-protocol is read before TLS"),
         (["--forwarded-allow-ips=10.0.0.1/8"], "10.0.0.1/8 has host bits set"),
     ],
 )

@@ -18,6 +18,9 @@ FLAG_PAIRS = frozenset(
 )
 """Booleans that are --name/--no-name, as uvicorn has them; ws_per_message_deflate takes a value."""
 
+FLAGS = frozenset(("factory", "reload", "proxy_protocol"))
+"""Booleans that are off unless they are named."""
+
 NOT_OPTIONS = frozenset(("app",))
 RENAMED = {"headers": "header"}
 
@@ -62,7 +65,7 @@ def _option(item: Field[Any]) -> Callable[[Callable[..., Any]], Callable[..., An
         return click.option(f"{flag}/--no-{flag[2:]}", item.name, **arguments)
     if item.name == "headers":
         return click.option(flag, item.name, multiple=True, type=HeaderType(), **arguments)
-    if item.name in ("factory", "reload"):
+    if item.name in FLAGS:
         return click.option(flag, item.name, is_flag=True, **arguments)
     if kind.startswith("tuple"):
         return click.option(flag, item.name, multiple=True, **arguments)

@@ -136,6 +136,9 @@ class Config:
         "Trusted proxies: addresses, networks, unix, or * for all; "
         f"$FORWARDED_ALLOW_IPS or {BY_DEFAULT} by default",
     )
+    proxy_protocol: bool = option(
+        False, "Proxies", "Connections begin with the PROXY protocol; only trusted ones are taken"
+    )
 
     ssl_keyfile: str | None = option(None, "TLS", "Private key")
     ssl_keyfile_password: str | None = option(None, "TLS", "Password of the key", is_secret=True)
@@ -169,6 +172,8 @@ class Config:
             raise ConfigError("--workers and --reload need the application as module:attribute")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("--ssl-keyfile needs --ssl-certfile")
+        if self.proxy_protocol and self.ssl_certfile:
+            raise ConfigError("--proxy-protocol is read before TLS begins: have the proxy end TLS")
         self._check_headers()
         self.trusted_proxies()
         try:

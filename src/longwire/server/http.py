@@ -80,8 +80,10 @@ class HttpProtocol(asyncio.Protocol):
         "timer_slot",
     )
 
-    def __init__(self, state: ServerState) -> None:
+    def __init__(self, state: ServerState, peer: Peer | None = None) -> None:
+        """`peer` is who a proxy says is connected; otherwise the transport knows."""
         self.state = state
+        self._peer = peer
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
@@ -104,7 +106,9 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self._peer = Peer(transport, self.state.trusted_proxies)
+        self._peer = self._peer or Peer(transport)
+        if self.state.config.proxy_headers:
+            self._peer.believe_if_among(self.state.trusted_proxies)
         self.state.opened(self)
         self._wait(self.state.config.timeout_headers)
         if self.state.is_draining:
@@ -238,7 +242,7 @@ class HttpProtocol(asyncio.Protocol):
             )
         except ValueError as error:
             raise Refused(400, f"Bad Request: {error}") from None
-        self._peer.describe(scope)
+        self._peer.describe(scope)  # type: ignore[union-attr]
         scope["state"] = state.lifespan_state.copy()
         state.count_request()
         return scope

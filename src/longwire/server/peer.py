@@ -18,14 +18,15 @@ class Peer:
 
     __slots__ = ("_proxies", "client", "is_tls", "server")
 
-    def __init__(
-        self, transport: asyncio.BaseTransport, trusted: TrustedProxies | None = None
-    ) -> None:
-        """Without `trusted` nobody's headers are believed."""
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
         self.client, self.server = addresses(transport)
         self.is_tls = transport.get_extra_info("sslcontext") is not None
-        believed = trusted is not None and trusted.trusts_peer(self.client)
-        self._proxies = trusted if believed else None
+        self._proxies: TrustedProxies | None = None  # if the client is one of them
+
+    def believe_if_among(self, trusted: TrustedProxies) -> None:
+        """Take the client's word on whom it forwards, if it is one of the proxies."""
+        if trusted.trusts_peer(self.client):
+            self._proxies = trusted
 
     def describe(self, scope: dict[str, Any]) -> None:
         """Set the scope's client, server and scheme."""

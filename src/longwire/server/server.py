@@ -25,6 +25,7 @@ from longwire.server.http import HttpProtocol
 from longwire.server.lifespan import Lifespan
 from longwire.server.listener import address, bind, close_all, close_listeners
 from longwire.server.logs import configure_logging
+from longwire.server.proxied import ProxiedConnection
 from longwire.server.state import ServerState
 
 GC_THRESHOLD = 10_000
@@ -124,9 +125,10 @@ class Server:
             await self._lifespan.startup()
             self._state = state = ServerState(app, config, loop, self._lifespan.state)
             state.on_enough_requests = self._stopping.set
+            protocol = ProxiedConnection if config.proxy_protocol else HttpProtocol
             for sock in self.sockets:
                 server = await loop.create_server(
-                    lambda: HttpProtocol(state),
+                    lambda: protocol(state),
                     sock=sock,
                     ssl=tls,
                     backlog=config.backlog,

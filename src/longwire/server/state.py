@@ -64,8 +64,7 @@ class ServerState:
         self.ping_timeout: float = config.ws_ping_timeout or 0.0
         self.limits = Limits(max_message_size=config.ws_max_size)
         self.deflate = _deflate_settings(config)
-        # Whose X-Forwarded-* headers are believed; None for nobody's.
-        self.trusted_proxies = config.trusted_proxies() if config.proxy_headers else None
+        self.trusted_proxies = config.trusted_proxies()
         self.new_engine = new_engine(config.ws)
         self.http_extensions: dict[str, Any] = {}
         # One dict for all connections: a scope of its own would cost each of them 200 bytes.

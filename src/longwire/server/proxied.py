@@ -1,0 +1,93 @@
+"""A connection whose first bytes say for whom it is; it becomes one of HTTP behind them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from longwire.server.http import HttpProtocol
+from longwire.server.peer import Peer
+from longwire.server.proxy_protocol import ProxyProtocolError, parse_proxy_header
+from longwire.server.state import ServerState
+
+
+class ProxiedConnection(asyncio.Protocol):
+    """Reads the PROXY protocol's header from a trusted proxy; anything else ends the connection.
+
+    The header has `timeout_headers` seconds, and the request behind it the same time again.
+    """
+
+    __slots__ = ("_data", "_peer", "_state", "_transport", "deadline", "timer_slot")
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+        self.deadline = 0.0
+        self.timer_slot = -1
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        state = self._state
+        self._transport = transport
+        self._peer = Peer(transport)
+        state.opened(self)
+        if not state.trusted_proxies.trusts_peer(self._peer.client):
+            self._refuse("not from a trusted proxy")
+        elif state.is_draining:
+            self.shutdown()
+        elif state.config.timeout_headers:
+            state.timers.schedule(self, state.config.timeout_headers)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._data += data
+        try:
+            header = parse_proxy_header(self._data)
+        except ProxyProtocolError as error:
+            self._refuse(str(error))
+            return
+        if header is None:
+            return
+        if header.forwarded is not None:
+            self._peer.client = header.forwarded.client
+            self._peer.server = header.forwarded.server
+        self._hand_over(self._data[header.size :])
+
+    def eof_received(self) -> None:
+        if self._data:  # who says nothing at all looks whether we are there
+            self._refuse("PROXY protocol header cut short")
+
+    def _hand_over(self, rest: bytes) -> None:
+        assert self._transport is not None
+        state, transport = self._state, self._transport
+        state.timers.cancel(self)
+        protocol = HttpProtocol(state, self._peer)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        state.connections.discard(self)
+        self._transport = None
+        if rest:
+            protocol.data_received(rest)
+
+    def _refuse(self, reason: str) -> None:
+        """Close without a word to the peer, which is no proxy of ours, and one to the log."""
+        client = self._peer.client
+        name = f"{client[0]}:{client[1]}" if client else "unix"
+        self._state.logger.warning("%s - connection refused: %s", name, reason)
+        self.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._state.timers.cancel(self)
+        self._state.closed(self)
+
+    def on_timer(self) -> None:
+        self._refuse("no whole PROXY protocol header in time")
+
+    def shutdown(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
