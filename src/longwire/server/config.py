@@ -115,6 +115,9 @@ class Config:
     limit_concurrency: int | None = option(
         None, "HTTP", "Open connections before 503, upgrades included", low=1
     )
+    limit_connections_per_address: int | None = option(
+        None, "HTTP", "Open connections of one client address before 429, upgrades included", low=1
+    )
     limit_max_requests: int | None = option(
         None, "HTTP", "Requests and WebSockets to serve before ending", low=1
     )

@@ -22,6 +22,7 @@ class Refused(Exception):
 
 HEAD_TOO_LARGE = (431, "Request Header Fields Too Large")
 TARGET_TOO_LONG = (414, "URI Too Long")
+TOO_MANY = (429, "Too Many Requests")
 UNAVAILABLE = (503, "Service Unavailable")
 
 HOST_CHARACTERS = frozenset(

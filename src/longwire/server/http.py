@@ -109,7 +109,7 @@ class HttpProtocol(asyncio.Protocol):
         self._peer = self._peer or Peer(transport)
         if self.state.config.proxy_headers:
             self._peer.believe_if_among(self.state.trusted_proxies)
-        self.state.opened(self)
+        self.state.opened(self, self._peer.client)
         self._wait(self.state.config.timeout_headers)
         if self.state.is_draining:
             self.close()  # accepted just before the listeners closed: no batch has it
@@ -229,9 +229,7 @@ class HttpProtocol(asyncio.Protocol):
     def _scope(self, kind: str) -> dict[str, Any]:
         """Count a request, and return its scope; Refused if there are too many, or it has none."""
         state = self.state
-        limit = state.config.limit_concurrency
-        if limit is not None and len(state.connections) > limit:
-            raise Refused(*UNAVAILABLE)
+        state.admit(self, self._peer.client)  # type: ignore[union-attr]
         try:
             scope = make_scope(
                 kind,
@@ -355,11 +353,11 @@ class HttpProtocol(asyncio.Protocol):
         opening, self._upgrade = self._upgrade, None
         self.state.timers.cancel(self)
         session = Session(self.state, transport, opening)
+        self.state.became(self, session)
         transport.set_protocol(session)  # type: ignore[arg-type]
         if self._writable is not None:
             session.pause_writing()  # by the response before it; the transport tells no one twice
         session.start()
-        self.state.connections.discard(self)
         self.resume_reading()
         self._transport = None
 

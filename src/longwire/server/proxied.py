@@ -29,7 +29,7 @@ class ProxiedConnection(asyncio.Protocol):
         state = self._state
         self._transport = transport
         self._peer = Peer(transport)
-        state.opened(self)
+        state.opened(self, None)  # whose it is the header says
         if not state.trusted_proxies.trusts_peer(self._peer.client):
             self._refuse("not from a trusted proxy")
         elif state.is_draining:
@@ -63,8 +63,8 @@ class ProxiedConnection(asyncio.Protocol):
         state.timers.cancel(self)
         protocol = HttpProtocol(state, self._peer)
         transport.set_protocol(protocol)
+        state.became(self, protocol)
         protocol.connection_made(transport)
-        state.connections.discard(self)
         self._transport = None
         if rest:
             protocol.data_received(rest)

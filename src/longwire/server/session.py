@@ -116,7 +116,6 @@ class Session:
     def start(self) -> None:
         """Run the application; the transport's protocol is this session by now."""
         server = self._server
-        server.opened(self)
         assert self._transport is not None
         self._transport.set_write_buffer_limits(high=server.config.ws_send_buffer)
         if server.config.ws_handshake_timeout:

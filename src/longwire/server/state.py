@@ -12,12 +12,14 @@ from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from typing import Any, Protocol
 
-from longwire.asgi import ASGIApp, Header, Receive, Scope, Send
+from longwire.asgi import Address, ASGIApp, Header, Receive, Scope, Send
 from longwire.engine import DeflateSettings, Limits
+from longwire.server.address_limit import AddressLimit
 from longwire.server.config import Config
 from longwire.server.drain import DrainNotice
 from longwire.server.engines import new_engine
 from longwire.server.flow import Flusher
+from longwire.server.head import TOO_MANY, UNAVAILABLE, Refused
 from longwire.server.timers import TimerWheel
 
 SERVER = (b"server", b"longwire")
@@ -52,6 +54,8 @@ class ServerState:
         self.idle = asyncio.Event()  # no connection is open and no application runs
         self.idle.set()
         self.tasks: set[asyncio.Task[None]] = set()
+        limit = config.limit_connections_per_address
+        self.address_limit = None if limit is None else AddressLimit(limit)
         self.total_requests = 0
         self.max_requests = _max_requests(config)
         self.on_enough_requests: Callable[[], None] = lambda: None
@@ -101,14 +105,33 @@ class ServerState:
         if self.total_requests == self.max_requests:
             self.on_enough_requests()
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Connection, client: Address | None) -> None:
         """Know the connection until closed() is called with it."""
         self.connections.add(connection)
         self.idle.clear()
+        if self.address_limit is not None:
+            self.address_limit.take(connection, client)
+
+    def admit(self, connection: Connection, client: Address | None) -> None:
+        """Raise Refused for a request that comes while too many connections are open."""
+        limit = self.config.limit_concurrency
+        if limit is not None and len(self.connections) > limit:
+            raise Refused(*UNAVAILABLE)
+        if self.address_limit is not None and not self.address_limit.take(connection, client):
+            raise Refused(*TOO_MANY)
+
+    def became(self, connection: Connection, successor: Connection) -> None:
+        """Know the successor, at the other end of the same transport, in the connection's place."""
+        self.connections.add(successor)
+        self.connections.discard(connection)
+        if self.address_limit is not None:
+            self.address_limit.move(connection, successor)
 
     def closed(self, connection: Connection) -> None:
         """Forget the connection. Idempotent."""
         self.connections.discard(connection)
+        if self.address_limit is not None:
+            self.address_limit.release(connection)
         self._note_idle()
 
     def start(self, application: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
