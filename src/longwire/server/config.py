@@ -94,6 +94,9 @@ class Config:
     ws_send_buffer: int = option(
         1024 * 1024, "WebSocket", "Bytes kept for a slow reader before send() waits", low=0
     )
+    ws_max_lifetime: float | None = option(
+        None, "WebSocket", "Seconds a WebSocket may live, less a random tenth; 0 for ever", low=0
+    )
     ws_drain_code: int = option(
         1012, "WebSocket", "Close code when the server goes away", low=1000, high=4999
     )

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+KEEPALIVE_TIMEOUT = "keepalive ping timeout"
+"""The reason of the close frame for a peer that is given up."""
+
 NOT_WAITING = -1
 
 

@@ -15,6 +15,9 @@ from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
 
+REFUSED = "the handshake was refused"
+"""What the application is told once it, or the server, has refused."""
+
 
 class Opening:
     """One handshake, from its valid request to the last byte of its answer."""

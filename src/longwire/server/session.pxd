@@ -35,6 +35,7 @@ cdef class Session:
     cdef object _closing
     cdef bint _is_read_paused
     cdef double _accepted_at
+    cdef double _expires_at
     cdef long long _messages_received
     cdef long long _messages_sent
     cdef long long _size_received

@@ -18,14 +18,17 @@ from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import State, after_send, message_data
 from longwire.server.awaitable import Awaitable
 from longwire.server.closing import Closing, pause_reading, resume_reading
+from longwire.server.drain import GOING_AWAY
 from longwire.server.ending import Ending, Initiator, Traffic, is_caused_by_closing, log_closed
 from longwire.server.engines import Engine
 from longwire.server.inbox import Inbox
-from longwire.server.keepalive import Keepalive, Verdict
-from longwire.server.opening import Opening
+from longwire.server.keepalive import KEEPALIVE_TIMEOUT, Keepalive, Verdict
+from longwire.server.lifetime import TOO_OLD, expiry
+from longwire.server.opening import REFUSED, Opening
 from longwire.server.outbox import Outbox
 from longwire.server.scope import path_name
 from longwire.server.state import ServerState
+from longwire.server.timers import NEVER
 
 SLICE_BYTES = 64 * 1024
 """Bytes parsed before the inbox is asked again whether it is full: one read can bring 256 KiB of
@@ -33,12 +36,6 @@ seven-byte frames, which would become two megabytes of messages."""
 
 EARLY_BYTES = 64 * 1024
 """Bytes kept of a client that speaks before its handshake is answered, before reading stops."""
-
-REFUSED = "the handshake was refused"
-LOST = "connection lost"
-KEEPALIVE_TIMEOUT = "keepalive ping timeout"
-GOING_AWAY = "server going away"
-INTERNAL_ERROR = "internal error"
 
 CONNECTING = State.CONNECTING
 OPEN = State.OPEN
@@ -72,6 +69,7 @@ class Session:
         "_early_at",
         "_ending",
         "_engine",
+        "_expires_at",
         "_inbox",
         "_is_read_paused",
         "_keepalive",
@@ -107,6 +105,7 @@ class Session:
         self._closing: Closing | None = None
         self._is_read_paused = False
         self._accepted_at = 0.0
+        self._expires_at = NEVER
         self._messages_received = 0
         self._messages_sent = 0
         self._size_received = 0
@@ -155,12 +154,16 @@ class Session:
         server.timers.cancel(self)
         if self._engine is not None:
             self._engine.receive_eof()
-        cause = str(error) if error else LOST
+        cause = str(error) if error else "connection lost"
         self._end(1006, cause, Initiator.NOBODY)
         self._tell_end(1006, cause)
         self._outbox.lose()
-        if self._accepted_at:
-            self._log_closed()
+        if self._accepted_at and server.config.access_log:
+            seconds = server.loop.time() - self._accepted_at
+            received = Traffic(self._messages_received, self._size_received)
+            sent = Traffic(self._messages_sent, self._outbox.size_sent)
+            assert self._ending is not None
+            log_closed(server.access, self._scope, self._ending, seconds, received, sent)
 
     def _keep_early(self, data: bytes) -> None:
         """Keep what cannot be parsed yet; reading stops over the bound."""
@@ -215,7 +218,7 @@ class Session:
                 and self._keepalive is not None
                 and self._keepalive.on_pong(event.payload)
             ):
-                self._server.timers.schedule(self, self._server.ping_interval)
+                self._wait(self._server.ping_interval)
         last = events[-1]
         return last if type(last) is Closed or type(last) is Failed else None
 
@@ -301,10 +304,8 @@ class Session:
         self._opening = None
         self._outbox.open(self._engine)
         self._accepted_at = server.loop.time()
-        if server.ping_interval:
-            server.timers.schedule(self, server.ping_interval)
-        else:
-            server.timers.cancel(self)
+        self._expires_at = expiry(self._accepted_at, server.config.ws_max_lifetime)
+        self._wait(server.ping_interval)
         if self._early:
             server.loop.call_soon(self._resume_reading)
 
@@ -393,10 +394,20 @@ class Session:
                 self._server.config.ws_handshake_timeout,
             )
             self._refuse(503, "Service Unavailable")
-        elif self._state is OPEN:
-            self._keep_alive()
         elif self._closing is not None:
             self._closing.on_timer()
+        elif self._server.loop.time() >= self._expires_at:
+            self._start_closing(self._server.config.ws_drain_code, TOO_OLD, Initiator.SERVER)
+        elif self._state is OPEN:
+            self._keep_alive()
+
+    def _wait(self, seconds: float) -> None:
+        """Wake the open connection in that time, 0 for never, or at its expiry, if sooner."""
+        delay = min(seconds or NEVER, self._expires_at - self._server.loop.time())
+        if delay == NEVER:
+            self._server.timers.cancel(self)
+        else:
+            self._server.timers.schedule(self, delay)
 
     def _keep_alive(self) -> None:
         server = self._server
@@ -412,9 +423,9 @@ class Session:
         if verdict is Verdict.PING:
             self._engine.ping(self._keepalive.ping(progress))  # type: ignore[union-attr]
             self._outbox.add(0)
-        self._server.timers.schedule(self, server.ping_timeout or server.ping_interval)
+        self._wait(server.ping_timeout or server.ping_interval)
 
-    # ---- the application's end, and the log -------------------------------------------------
+    # ---- the application's end --------------------------------------------------------------
 
     def _on_application_done(self, task: asyncio.Task[None]) -> None:
         """The application returned or raised: end the connection if it has not."""
@@ -425,8 +436,8 @@ class Session:
                 "the application raised on %s", path_name(self._scope), exc_info=error
             )
         if self._state is OPEN:
-            code, reason = (1000, "") if error is None else (1011, INTERNAL_ERROR)
-            self._start_closing(code, reason, Initiator.APPLICATION)
+            ending = (1000, "") if error is None else (1011, "internal error")
+            self._start_closing(*ending, Initiator.APPLICATION)
         elif self._state is not CLOSED and self._opening is not None:
             if error is None:
                 self._server.logger.error(
@@ -436,10 +447,3 @@ class Session:
                 self._refuse(500, "Internal Server Error")
             else:
                 self._on_refused()  # the body stays short: the client sees it cut
-
-    def _log_closed(self) -> None:
-        if self._server.config.access_log and self._ending is not None:
-            seconds = self._server.loop.time() - self._accepted_at
-            received = Traffic(self._messages_received, self._size_received)
-            sent = Traffic(self._messages_sent, self._outbox.size_sent)
-            log_closed(self._server.access, self._scope, self._ending, seconds, received, sent)
