@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -756,6 +757,21 @@ async def test_deflate_is_accepted_with_the_configured_windows(serve: Serve) -> 
         )
 
 
+@pytest.mark.parametrize("offer", [OFFER, "permessage-deflate"])
+async def test_deflate_without_context_takeover(serve: Serve, offer: str) -> None:
+    """Equal messages are equal on the wire: none refers to the one before it."""
+    async with deflate(serve, offer, ws_deflate_no_context_takeover=True) as (client, answer):
+        assert "; server_no_context_takeover; client_no_context_takeover" in answer
+        message = zlib.compressobj(9, zlib.DEFLATED, -12)
+        data = (message.compress(b"words " * 100) + message.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        answers = []
+        for _ in range(2):
+            await client.send(frame(TEXT, data, rsv=4))
+            answers.append((await client.frame()).payload)
+        assert answers[0] == answers[1]
+        assert zlib.decompressobj(-12).decompress(answers[0]) == b"words " * 100
+
+
 async def test_deflate_can_be_off(serve: Serve) -> None:
     async with deflate(serve, OFFER, ws_per_message_deflate=False) as (client, answer):
         assert answer is None
@@ -793,8 +809,6 @@ async def test_deflate_per_message(serve: Serve) -> None:
 
 
 async def test_message_over_the_limit_after_inflation_is_1009(serve: Serve) -> None:
-    import zlib
-
     async with deflate(serve, OFFER, ws_max_size=10_000) as (client, _):
         compressor = zlib.compressobj(9, zlib.DEFLATED, -12)
         data = compressor.compress(b"x" * 10_001) + compressor.flush(zlib.Z_SYNC_FLUSH)

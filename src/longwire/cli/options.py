@@ -18,7 +18,7 @@ FLAG_PAIRS = frozenset(
 )
 """Booleans that are --name/--no-name, as uvicorn has them; ws_per_message_deflate takes a value."""
 
-FLAGS = frozenset(("factory", "reload", "proxy_protocol"))
+FLAGS = frozenset(("factory", "reload", "proxy_protocol", "ws_deflate_no_context_takeover"))
 """Booleans that are off unless they are named."""
 
 NOT_OPTIONS = frozenset(("app",))

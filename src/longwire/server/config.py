@@ -106,6 +106,9 @@ class Config:
         12, "WebSocket", "Window of either side, in bits", low=9, high=15
     )
     ws_deflate_memory_level: int = option(5, "WebSocket", "zlib's memory level", low=1, high=9)
+    ws_deflate_no_context_takeover: bool = option(
+        False, "WebSocket", "Either side begins every message with an empty window"
+    )
     ws_deflate_threshold: int = option(
         128, "WebSocket", "Bytes below which a message is not compressed", low=0
     )

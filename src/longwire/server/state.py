@@ -181,6 +181,8 @@ def _deflate_settings(config: Config) -> DeflateSettings | None:
     return DeflateSettings(
         server_max_window_bits=config.ws_deflate_window_bits,
         client_max_window_bits=config.ws_deflate_window_bits,
+        server_no_context_takeover=config.ws_deflate_no_context_takeover,
+        client_no_context_takeover=config.ws_deflate_no_context_takeover,
         level=config.ws_deflate_level,
         memory_level=config.ws_deflate_memory_level,
         threshold=config.ws_deflate_threshold,
