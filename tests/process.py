@@ -24,10 +24,17 @@ PATIENCE = 15.0
 class Process:
     """A server, running; `lines` is what it has logged so far."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], cwd: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        cwd: Path,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self.popen = subprocess.Popen(
             command,
             cwd=cwd,
+            pass_fds=pass_fds,
             env={**os.environ, "PYTHONPATH": f"{ROOT}:{INTERPRETED}", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,10 +90,14 @@ def running(
 
 @contextlib.contextmanager
 def running_command(
-    command: Sequence[str], *, environment: dict[str, str] | None = None, cwd: Path = ROOT
+    command: Sequence[str],
+    *,
+    environment: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[Process]:
     """Run a server's command; it, and the workers it started, are killed if they do not end."""
-    process = Process(command, environment or {}, cwd)
+    process = Process(command, environment or {}, cwd, pass_fds)
     try:
         yield process
     finally:

@@ -6,19 +6,22 @@ import re
 import signal
 import socket
 import ssl
+import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import trustme
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect, unix_connect
 
 import longwire
 from longwire.errors import ConfigError
 from tests import pure
-from tests.process import ROOT, running
+from tests.process import ROOT, running, running_command
 
 APP = """
 import os
@@ -207,6 +210,7 @@ def test_unix_socket(folder: Path) -> None:
     path = folder / "app.sock"
     with running("myapp:app", f"--uds={path}", cwd=folder) as process:
         assert process.url == f"unix:{path}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
         with unix_connect(str(path)) as client:
             client.send("hello")
             assert client.recv() == "hello"
@@ -250,6 +254,39 @@ def test_inherited_socket(folder: Path) -> None:
             child.stderr.close()
 
 
+ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""What systemd does for a unit with a socket: it listens, and its descriptor is 3."""
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["tcp", "unix"])
+def test_a_socket_of_systemd(folder: Path, family: socket.AddressFamily) -> None:
+    with socket.socket(family) as listener:
+        path = str(folder / "app.sock")
+        listener.bind(path if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        listener.listen()
+        number = listener.fileno()
+        serve = pure.python("longwire", "serve", "myapp:app", "--fd=3")
+        command = [sys.executable, "-c", ACTIVATE, str(number), *serve]
+        for _ in range(2):  # it outlives the server, and the next one finds it
+            with running_command(command, cwd=folder, pass_fds=(number,)) as process:
+                if family == socket.AF_UNIX:
+                    assert process.url == f"unix:{path}"
+                    opened = unix_connect(path)
+                else:
+                    assert process.url.endswith(f":{listener.getsockname()[1]}")
+                    opened = connect(process.url.replace("http", "ws"))
+                with opened as client:
+                    client.send("hello")
+                    assert client.recv() == "hello"
+                process.signal(signal.SIGTERM)
+                assert process.exit_status() == 0
+
+
 def test_tls(folder: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -269,6 +306,57 @@ def test_tls(folder: Path) -> None:
         process.wait_for("closed 4000 by the client")
 
 
+def test_a_client_certificate_can_be_required(folder: Path) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        folder / "server.pem"
+    )
+    authority.cert_pem.write_to_path(folder / "clients.pem")
+    options = ("--ssl-certfile=server.pem", "--ssl-ca-certs=clients.pem", "--ssl-cert-reqs=2")
+    with running("myapp:app", "--port=0", *options, cwd=folder) as process:
+        url = process.url.replace("https", "wss")
+        for issuer in (None, stranger, authority):
+            context = ssl.create_default_context()
+            authority.configure_trust(context)
+            if issuer is not None:
+                issuer.issue_cert("client@example.org").configure_cert(context)
+            if issuer is authority:
+                with connect(url, ssl=context) as client:
+                    client.send("hello")
+                    assert client.recv() == "hello"
+            else:
+                with pytest.raises((OSError, WebSocketException)), connect(url, ssl=context):
+                    pass
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--ssl-certfile=myapp.py"], "myapp.py cannot be used"),
+        (["--ssl-certfile=nothing.pem"], "nothing.pem cannot be used: No such file"),
+        (["--ssl-certfile=a.pem", "--ssl-keyfile=b.key"], "a.pem and b.key cannot be used"),
+        (["--ssl-certfile=a.pem", "--ssl-keyfile=nothing.key"], "nothing.key cannot be used"),
+        (["--ssl-certfile=a.pem", "--ssl-keyfile=a.pem"], "a.pem and a.pem cannot be used"),
+        (["--ssl-certfile=whole.pem", "--ssl-ca-certs=myapp.py"], "--ssl-ca-certs: myapp.py"),
+        (["--ssl-certfile=whole.pem", "--ssl-ciphers=none"], "--ssl-ciphers 'none'"),
+    ],
+)
+def test_a_wrong_certificate_is_one_line_before_anything_is_bound(
+    folder: Path, options: list[str], said: str
+) -> None:
+    first, second = (trustme.CA().issue_cert("127.0.0.1") for _ in range(2))
+    first.cert_chain_pems[0].write_to_path(folder / "a.pem")
+    first.private_key_and_cert_chain_pem.write_to_path(folder / "whole.pem")
+    second.private_key_pem.write_to_path(folder / "b.key")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = f"--port={other.getsockname()[1]}"  # in use: to bind it would be another error
+        status, stderr = run("serve", "myapp:app", port, *options, cwd=folder)
+    assert (status, len(stderr.splitlines())) == (2, 1), stderr
+    assert said in stderr
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_loops(folder: Path, loop: str) -> None:
     with running("myapp:app", "--port=0", f"--loop={loop}", cwd=folder) as process:
@@ -279,8 +367,6 @@ def test_loops(folder: Path, loop: str) -> None:
 
 
 def test_open_sockets_are_told_1012_on_sigterm(folder: Path) -> None:
-    from websockets.exceptions import ConnectionClosed
-
     with running("myapp:app", "--port=0", cwd=folder) as process:
         with connect(process.url.replace("http", "ws")) as client:
             process.signal(signal.SIGTERM)
@@ -306,8 +392,6 @@ def test_run_from_python(folder: Path) -> None:
         "if __name__ == '__main__':\n"
         "    raise SystemExit(longwire.run(myapp.app, port=0))\n"
     )
-    import sys
-
     child = subprocess.Popen(
         [sys.executable, "main.py"], cwd=folder, stderr=subprocess.PIPE, text=True
     )
