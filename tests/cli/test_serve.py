@@ -151,6 +151,9 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--uds=x.sock", "--fd=3"], "exclude each other"),
         (["--proxy-protocol", "--ssl-certfile=a.pem"], "--proxy-protocol is read before TLS"),
         (["--forwarded-allow-ips=10.0.0.1/8"], "10.0.0.1/8 has host bits set"),
+        (["--metrics=here"], "--metrics is host:port, as in 127.0.0.1:9464; got 'here'"),
+        (["--metrics=127.0.0.1:70000"], "--metrics is host:port"),
+        (["--port=8123", "--metrics=:8123"], "--metrics: port 8123 is the application's"),
     ],
 )
 def test_a_bad_option_is_one_clear_line(folder: Path, arguments: list[str], said: str) -> None:
@@ -169,6 +172,39 @@ def test_a_port_in_use_is_one_line(folder: Path) -> None:
         status, stderr = run("serve", "myapp:app", f"--port={port}", cwd=folder)
     assert status == 1
     assert stderr == (f"longwire: port {port} on 127.0.0.1 is in use: choose another with --port\n")
+
+
+def test_metrics_are_at_an_address_of_their_own(folder: Path) -> None:
+    with running("myapp:app", "--port=0", "--metrics=0", cwd=folder) as process:
+        metrics = process.wait_for(r"metrics on (http://127\.0\.0\.1:\d+/metrics)")[1]
+        assert httpx.get(process.url + "/metrics").text == "hello"
+        assert 'longwire_http_requests_total{status="2xx"} 1.0' in httpx.get(metrics).text
+        process.signal(signal.SIGTERM)
+        assert process.exit_status() == 0
+
+
+def test_a_metrics_port_in_use_is_one_line_before_anything_is_served(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        arguments = ("--port=0", f"--metrics=127.0.0.1:{port}")
+        status, stderr = run("serve", "myapp:failing", *arguments, cwd=folder)
+    assert status == 1
+    assert stderr == (
+        f"longwire: port {port} on 127.0.0.1 is in use: choose another with --metrics\n"
+    )
+
+
+def test_metrics_without_their_package_are_one_line(folder: Path) -> None:
+    (folder / "prometheus_client.py").write_text("raise ImportError\n")
+    environment = {"PYTHONPATH": f"{folder}:{ROOT}"}
+    arguments = ("serve", "myapp:app", "--port=0", "--metrics=0")
+    status, stderr = run(*arguments, cwd=folder, environment=environment)
+    assert status == 2
+    assert stderr == (
+        "longwire: --metrics needs the package prometheus-client: pip install 'longwire[metrics]'\n"
+    )
 
 
 def test_a_failing_start_up_is_status_3(folder: Path) -> None:

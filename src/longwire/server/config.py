@@ -21,6 +21,7 @@ from longwire.server.trusted import BY_DEFAULT, TrustedProxies
 LOOPS = ("auto", "uvloop", "asyncio")
 ENGINES = ("auto", "native", "wsproto", "websockets", "websockets-sansio", "none")
 LIFESPANS = ("auto", "on", "off")
+LOOPBACK = "127.0.0.1"
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 
 
@@ -165,6 +166,10 @@ class Config:
     ssl_ca_certs: str | None = option(None, "TLS", "Authorities of client certificates")
     ssl_ciphers: str = option("", "TLS", "Ciphers, as OpenSSL names them")
 
+    metrics: str | None = option(
+        None, "Metrics", "host:port at which Prometheus finds /metrics; host 127.0.0.1 if left out"
+    )
+
     log_config: str | dict[str, Any] | None = option(
         None, "Logging", "A logging configuration: .json, .yaml or .ini"
     )
@@ -185,6 +190,7 @@ class Config:
             raise ConfigError("--proxy-protocol is read before TLS begins: have the proxy end TLS")
         self._check_headers()
         self.trusted_proxies()
+        self._check_metrics()
         try:
             check_sendable(self.ws_drain_code, is_client=False)
         except LocalProtocolError as error:
@@ -203,6 +209,15 @@ class Config:
         if names is None:
             names = os.environ.get("FORWARDED_ALLOW_IPS", BY_DEFAULT)
         return TrustedProxies(names)
+
+    def _check_metrics(self) -> None:
+        if self.metrics is None:
+            return
+        if self.workers > 1 or self.reload:
+            raise ConfigError("--metrics is for one process: leave out --workers and --reload")
+        _, port = split_address(self.metrics)
+        if port and port == self.port and self.uds is None and self.fd is None:
+            raise ConfigError(f"--metrics: port {port} is the application's; choose another")
 
     @property
     def is_tls(self) -> bool:
@@ -237,6 +252,14 @@ class Config:
             raise ConfigError(f"--ssl-ciphers {self.ssl_ciphers!r}: {_cause(error)}") from None
         context.set_alpn_protocols(["http/1.1"])
         return context
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of --metrics: host:port, [::1]:port, :port or port. ConfigError."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigError(f"--metrics is host:port, as in 127.0.0.1:9464; got {text!r}")
+    return host.removeprefix("[").removesuffix("]") or LOOPBACK, int(port)
 
 
 def _cause(error: OSError) -> str:

@@ -27,10 +27,6 @@ CANCEL_TIMEOUT = 1.0
 """Seconds that cancelled applications have for their clean-up once the deadline has passed."""
 
 
-GOING_AWAY = "server going away"
-"""The reason of its close frames."""
-
-
 class DrainNotice:
     """Set once, when the server begins to go away.
 

@@ -1,15 +1,24 @@
-"""How a WebSocket ended, and the two lines the log has of it: when it opens and when it ends."""
+"""How a WebSocket ended: its code, its cause, its author, and what had gone over it."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
-from longwire.asgi import Scope
 from longwire.errors import ConnectionClosed
-from longwire.server.scope import client_name, path_name
+
+
+class Cause:
+    """What stands for a reason where the server ends a connection, or finds it ended."""
+
+    REFUSED = "the handshake was refused"
+    LOST = "connection lost"
+    KEEPALIVE = "keepalive ping timeout"
+    DRAIN = "server going away"
+    LIFETIME = "maximum lifetime"
+    ERROR = "internal error"
 
 
 class Initiator(Enum):
@@ -30,45 +39,16 @@ class Ending:
     by: Initiator
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Whole messages, and bytes on the wire behind the handshake, one way."""
+class Traffic(NamedTuple):
+    """Whole messages, and bytes on the wire behind the handshake, either way."""
 
-    messages: int
-    size: int
+    messages_received: int
+    size_received: int
+    messages_sent: int
+    size_sent: int
 
-    def __str__(self) -> str:
-        plural = "" if self.messages == 1 else "s"
-        return f"{self.messages} message{plural} {self.size} B"
-
-
-def log_opened(logger: logging.Logger, scope: Scope) -> None:
-    logger.info('%s - "WebSocket %s" opened', client_name(scope), path_name(scope))
-
-
-def log_refused(logger: logging.Logger, scope: Scope, status: int) -> None:
-    logger.info('%s - "WebSocket %s" refused %d', client_name(scope), path_name(scope), status)
-
-
-def log_closed(
-    logger: logging.Logger,
-    scope: Scope,
-    ending: Ending,
-    seconds: float,
-    received: Traffic,
-    sent: Traffic,
-) -> None:
-    logger.info(
-        '%s - "WebSocket %s" closed %d by %s%s after %.1f s, received %s, sent %s',
-        client_name(scope),
-        path_name(scope),
-        ending.code,
-        ending.by.value,
-        f" ({ending.cause!r})" if ending.cause else "",
-        seconds,
-        received,
-        sent,
-    )
+    def plus(self, other: Traffic) -> Traffic:
+        return Traffic(*map(sum, zip(self, other, strict=True)))
 
 
 def is_caused_by_closing(error: BaseException) -> bool:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from longwire.asgi import Message, Scope
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import message_type
+from longwire.server import reports
 from longwire.server.ending import is_caused_by_closing
 from longwire.server.response import Response, plain_response
-from longwire.server.scope import client_name, path_name
 
 if TYPE_CHECKING:
     from longwire.server.http import HttpProtocol
@@ -61,16 +61,14 @@ class Exchange:
         except BaseException as error:  # a cancelled application owes an answer too
             # A client that left while it was being answered is nobody's error.
             if not (self._is_lost and is_caused_by_closing(error)):
-                state.logger.exception("the application raised on %s", path_name(self._scope))
+                reports.raised(state.logger, self._scope, error)
             self._fail()
             if not isinstance(error, Exception):
                 raise
         else:
             if not self.response.is_complete and not self._is_lost:
-                state.logger.error(
-                    "the application returned without a whole response to %s",
-                    path_name(self._scope),
-                )
+                what = "returned without a whole response to"
+                reports.unanswered(state.logger, self._scope, what)
                 self._fail()
         finally:
             self._protocol.on_exchange_done(self)
@@ -173,12 +171,6 @@ class Exchange:
 
     def _log(self, status: int) -> None:
         state = self._protocol.state
+        state.counters.count_response(status)
         if state.config.access_log:
-            state.access.info(
-                '%s - "%s %s HTTP/%s" %d',
-                client_name(self._scope),
-                self._scope["method"],
-                path_name(self._scope),
-                self._scope["http_version"],
-                status,
-            )
+            reports.answered(state.access, self._scope, status)

@@ -5,19 +5,39 @@ Headers are pairs of bytes, names in lower case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from longwire.asgi import Header
+from longwire.server.counters import Counters, Failure
+from longwire.server.response import plain_response
 
 
 class Refused(Exception):
-    """The request cannot be served; the parser's callbacks raise it, data_received answers."""
+    """The request cannot be served; the parser's callbacks raise it, data_received answers.
 
-    def __init__(self, status: int, text: str, headers: tuple[Header, ...] = ()) -> None:
+    `failure` says so if the request was for a WebSocket.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        headers: tuple[Header, ...] = (),
+        failure: Failure | None = None,
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.headers = headers
+        self.failure = failure
+
+    def answer(self, default_headers: Sequence[Header], counters: Counters) -> bytes:
+        """Return the whole response, and count it."""
+        if self.failure is None:
+            counters.count_response(self.status)
+        else:
+            counters.count_failure(self.failure, self.status)
+        return plain_response(self.status, self.text, self.headers, default_headers)
 
 
 HEAD_TOO_LARGE = (431, "Request Header Fields Too Large")

@@ -19,6 +19,7 @@ from longwire.asgi import Header
 from longwire.engine.handshake import parse_upgrade
 from longwire.errors import HandshakeError
 from longwire.server.closing import Closing, pause_reading, resume_reading
+from longwire.server.counters import Failure
 from longwire.server.exchange import Exchange
 from longwire.server.head import (
     HEAD_TOO_LARGE,
@@ -33,7 +34,7 @@ from longwire.server.head import (
 )
 from longwire.server.opening import Opening
 from longwire.server.peer import Peer
-from longwire.server.response import Response, plain_response
+from longwire.server.response import Response
 from longwire.server.scope import intern_header, make_scope
 from longwire.server.session import Session
 from longwire.server.state import ServerState
@@ -154,9 +155,9 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = None
         self.state.timers.cancel(self)
         self.state.closed(self)
-        for exchange in (self._exchange, *self._pipeline):
-            if exchange is not None:
-                exchange.on_lost()
+        for waiting in (self._exchange, *self._pipeline, self._upgrade):
+            if waiting is not None:
+                waiting.on_lost()
         self._pipeline.clear()
         self.resume_writing()
 
@@ -229,7 +230,8 @@ class HttpProtocol(asyncio.Protocol):
     def _scope(self, kind: str) -> dict[str, Any]:
         """Count a request, and return its scope; Refused if there are too many, or it has none."""
         state = self.state
-        state.admit(self, self._peer.client)  # type: ignore[union-attr]
+        too_many, bad = (None, None) if kind == "http" else (Failure.LIMIT, Failure.REQUEST)
+        state.admit(self, self._peer.client, too_many)  # type: ignore[union-attr]
         try:
             scope = make_scope(
                 kind,
@@ -239,7 +241,7 @@ class HttpProtocol(asyncio.Protocol):
                 state.config.root_path,
             )
         except ValueError as error:
-            raise Refused(400, f"Bad Request: {error}") from None
+            raise Refused(400, f"Bad Request: {error}", failure=bad) from None
         self._peer.describe(scope)  # type: ignore[union-attr]
         scope["state"] = state.lifespan_state.copy()
         state.count_request()
@@ -307,7 +309,8 @@ class HttpProtocol(asyncio.Protocol):
                 self._headers,
             )
         except HandshakeError as error:
-            raise Refused(error.status, error.reason, tuple(error.headers)) from None
+            headers = tuple(error.headers)
+            raise Refused(error.status, error.reason, headers, Failure.REQUEST) from None
         scope = self._scope("websocket")
         scope["subprotocols"] = request.subprotocols
         scope["extensions"] = self.state.websocket_extensions
@@ -345,7 +348,7 @@ class HttpProtocol(asyncio.Protocol):
         """The connection is a WebSocket's from here on, unless the server is going away."""
         if self.state.is_draining:
             self._upgrade = None
-            self._refuse(Refused(*UNAVAILABLE))
+            self._refuse(Refused(*UNAVAILABLE, failure=Failure.DRAIN))
             return
         transport = self._transport
         assert transport is not None
@@ -412,11 +415,7 @@ class HttpProtocol(asyncio.Protocol):
                 self.abort()
 
     def _answer_refused(self, refused: Refused) -> None:
-        self.write(
-            plain_response(
-                refused.status, refused.text, refused.headers, self.state.default_headers()
-            )
-        )
+        self.write(refused.answer(self.state.default_headers(), self.state.counters))
         self._end(may_be_sending=True)
 
     def close(self) -> None:

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-KEEPALIVE_TIMEOUT = "keepalive ping timeout"
-"""The reason of the close frame for a peer that is given up."""
-
 NOT_WAITING = -1
 
 
@@ -28,10 +25,11 @@ class Verdict(Enum):
 class Keepalive:
     """The keepalive of one connection; the clock and the sending are the session's."""
 
-    __slots__ = ("_count", "_progress_at_ping")
+    __slots__ = ("_count", "_pinged_at", "_progress_at_ping")
 
     def __init__(self) -> None:
         self._count = 0
+        self._pinged_at = 0.0
         self._progress_at_ping = NOT_WAITING
 
     @property
@@ -48,15 +46,16 @@ class Keepalive:
         self._progress_at_ping = progress
         return Verdict.WAIT
 
-    def ping(self, progress: int) -> bytes:
+    def ping(self, progress: int, now: float) -> bytes:
         """Return the payload of the next ping, unlike the ones before."""
         self._count += 1
+        self._pinged_at = now
         self._progress_at_ping = progress
         return self._count.to_bytes(4, "big")
 
-    def on_pong(self, payload: bytes) -> bool:
-        """Return whether the pong answers the ping that is out; one nobody asked for is ignored."""
+    def on_pong(self, payload: bytes, now: float) -> float | None:
+        """Return the seconds since the ping that it answers; None if it answers none."""
         if not self.is_waiting or payload != self._count.to_bytes(4, "big"):
-            return False
+            return None
         self._progress_at_ping = NOT_WAITING
-        return True
+        return now - self._pinged_at

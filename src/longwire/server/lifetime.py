@@ -6,9 +6,6 @@ import random
 
 from longwire.server.timers import NEVER
 
-TOO_OLD = "maximum lifetime"
-"""The reason of the close frame."""
-
 JITTER = 0.1
 """The part of its time by which a connection may end early: those of one deploy, or one outage,
 began together, and should not come back together."""

@@ -22,7 +22,7 @@ def bind(config: Config) -> list[socket.socket]:
         return [_inherit(config.fd)]
     if config.uds is not None:
         return [_bind_unix(config.uds)]
-    return _bind_tcp(config.host, config.port)
+    return bind_tcp(config.host, config.port)
 
 
 def _inherit(fd: int) -> socket.socket:
@@ -67,15 +67,25 @@ def _remove_stale(path: str) -> None:
     raise BindError(f"--uds {path} is in use: another server listens there")
 
 
-def _bind_tcp(host: str, port: int, is_shared: bool = False) -> list[socket.socket]:
-    """Bind every address of the host; `is_shared` lets more sockets of ours bind it, too."""
+def bind_tcp(
+    host: str,
+    port: int,
+    is_shared: bool = False,
+    *,
+    host_option: str = "--host",
+    port_option: str = "--port",
+) -> list[socket.socket]:
+    """Bind every address of the host; BindError names the option.
+
+    `is_shared` lets more sockets of ours bind it, too.
+    """
     try:
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
         raise BindError(
-            f"--host {host!r} is no address of this machine: {error.strerror}"
+            f"{host_option} {host!r} is no address of this machine: {error.strerror}"
         ) from None
     sockets: list[socket.socket] = []
     try:
@@ -85,7 +95,7 @@ def _bind_tcp(host: str, port: int, is_shared: bool = False) -> list[socket.sock
             sockets.append(_bind_one(family, kind, protocol, address, is_shared))
     except OSError as error:
         close_all(sockets)
-        raise BindError(_explain(error, host, port)) from None
+        raise BindError(_explain(error, host, port, port_option)) from None
     return sockets
 
 
@@ -106,9 +116,9 @@ def _bind_one(
     return sock
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explain(error: OSError, host: str, port: int, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: choose another with --port"
+        return f"port {port} on {host} is in use: choose another with {option}"
     if error.errno == errno.EACCES:
         return f"port {port} needs privileges that this process does not have"
     return f"{host}:{port} cannot be bound: {error.strerror or error}"
@@ -174,13 +184,13 @@ class Listening:
 def _bind_shared(host: str, port: int, count: int) -> list[list[socket.socket]]:
     # Another server that shares its port, too, would not be in the way: first ask as one that
     # does not.
-    probes = _bind_tcp(host, port)
+    probes = bind_tcp(host, port)
     port = probes[0].getsockname()[1]
     close_all(probes)
     slots: list[list[socket.socket]] = []
     try:
         for _ in range(count):
-            slots.append(_bind_tcp(host, port, is_shared=True))
+            slots.append(bind_tcp(host, port, is_shared=True))
     except BindError:
         for sockets in slots:
             close_all(sockets)

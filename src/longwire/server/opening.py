@@ -10,19 +10,17 @@ import asyncio
 from longwire.asgi import Message, Scope
 from longwire.engine import Limits, UpgradeRequest, negotiate, upgrade_response
 from longwire.errors import LifecycleError
-from longwire.server.ending import log_opened, log_refused
+from longwire.server import reports
+from longwire.server.counters import Failure
 from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
-
-REFUSED = "the handshake was refused"
-"""What the application is told once it, or the server, has refused."""
 
 
 class Opening:
     """One handshake, from its valid request to the last byte of its answer."""
 
-    __slots__ = ("_request", "_response", "_server", "_transport", "early", "scope")
+    __slots__ = ("_request", "_response", "_server", "_transport", "early", "is_answered", "scope")
 
     def __init__(
         self,
@@ -37,6 +35,7 @@ class Opening:
         self.early = b""  # what came behind the request before a session was there to take it
         self._request = request
         self._response: Response | None = None  # the application's denial
+        self.is_answered = False  # the first byte of an answer is written
 
     def accept(self, message: Message) -> Engine:
         """Answer with 101; return the engine of the connection that begins.
@@ -57,8 +56,10 @@ class Opening:
         )
         # At once, not with the iteration: clients that wait for it do nothing else meanwhile.
         self._transport.write(response)
+        self.is_answered = True
+        server.counters.opened += 1
         if server.config.access_log:
-            log_opened(server.access, self.scope)
+            reports.opened(server.access, self.scope)
         return server.new_engine(limits, agreed[1] if agreed else None)
 
     def _limits(self, max_size: object) -> Limits:
@@ -70,31 +71,35 @@ class Opening:
             raise LifecycleError(f"'max_size' is a number of bytes from 1 on; got {max_size!r}")
         return Limits(min(max_size, limits.max_message_size or max_size))
 
-    def refuse(self, status: int, text: str) -> None:
+    def refuse(self, status: int, text: str, failure: Failure) -> None:
         """Answer with a plain HTTP error."""
         default_headers = self._server.default_headers()
         self._transport.write(plain_response(status, text, default_headers=default_headers))
-        self._log_refused(status)
+        self._on_refused(status, failure)
 
     def start_denial(self, message: Message) -> None:
         """Begin to answer with the application's response; LifecycleError if it is none."""
         response = Response("GET", "1.1", False, self._server.default_headers())
         response.start(message.get("status"), message.get("headers") or ())
         self._response = response
-        self._log_refused(response.status)
 
     def continue_denial(self, message: Message) -> bool:
         """Send a part of that response's body; return whether it is complete."""
         assert self._response is not None
         more_body = bool(message.get("more_body", False))
         self._transport.write(self._response.body(message.get("body", b""), more_body))
+        if not self.is_answered:
+            self._on_refused(self._response.status, Failure.APPLICATION)
         return not more_body
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether nothing of an answer has been written yet."""
-        return self._response is None or self._response.is_head_pending
+    def on_lost(self) -> None:
+        """The client has left; that is a failure of its own if it had no answer yet."""
+        if not self.is_answered:
+            self.is_answered = True
+            self._server.counters.count_failure(Failure.CLIENT, 0)
 
-    def _log_refused(self, status: int) -> None:
+    def _on_refused(self, status: int, failure: Failure) -> None:
+        self.is_answered = True
+        self._server.counters.count_failure(failure, status)
         if self._server.config.access_log:
-            log_refused(self._server.access, self.scope, status)
+            reports.refused(self._server.access, self.scope, status)

@@ -45,8 +45,15 @@ class Outbox:
     @property
     def size_taken(self) -> int:
         """Bytes the kernel has taken from us: while we are paused, what the peer has read."""
-        waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
-        return self.size_sent - waiting
+        return self.size_sent - self._size_buffered()
+
+    @property
+    def size_waiting(self) -> int:
+        """Bytes that the kernel has not taken: the transport's, and messages yet to be written."""
+        return self._unsent + self._size_buffered()
+
+    def _size_buffered(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
     def is_paused(self) -> bool:

@@ -25,6 +25,7 @@ from longwire.server.http import HttpProtocol
 from longwire.server.lifespan import Lifespan
 from longwire.server.listener import address, bind, close_all, close_listeners
 from longwire.server.logs import configure_logging
+from longwire.server.metrics_listener import MetricsListener
 from longwire.server.proxied import ProxiedConnection
 from longwire.server.state import ServerState
 
@@ -55,6 +56,7 @@ class Server:
         self._forced = asyncio.Event()
         self._state: ServerState | None = None
         self._lifespan: Lifespan | None = None
+        self._metrics: MetricsListener | None = None
 
     @property
     def state(self) -> ServerState:
@@ -62,6 +64,11 @@ class Server:
         if self._state is None:
             raise RuntimeError("the server has not been started")
         return self._state
+
+    @property
+    def metrics_addresses(self) -> list[str]:
+        """Where the metrics are; nowhere, unless they were asked for."""
+        return [] if self._metrics is None else self._metrics.addresses
 
     @property
     def addresses(self) -> list[str]:
@@ -119,12 +126,18 @@ class Server:
         loop = asyncio.get_running_loop()
         app = load_application(config)
         tls = config.ssl_context() if config.is_tls else None
+        metrics = MetricsListener(config) if config.metrics is not None else None
         self.sockets = bind(config) if self._given_sockets is None else self._given_sockets
         try:
+            if metrics is not None:
+                metrics.bind()
             self._lifespan = Lifespan(app, config.lifespan)
             await self._lifespan.startup()
             self._state = state = ServerState(app, config, loop, self._lifespan.state)
             state.on_enough_requests = self._stopping.set
+            if metrics is not None:
+                await metrics.start(state)
+            self._metrics = metrics
             protocol = ProxiedConnection if config.proxy_protocol else HttpProtocol
             for sock in self.sockets:
                 server = await loop.create_server(
@@ -137,6 +150,8 @@ class Server:
                 self._servers.append(server)
         except BaseException:
             self._close_listeners()
+            if metrics is not None:
+                await metrics.close()
             if self._lifespan is not None:
                 await self._lifespan.shutdown(MIN_SHUTDOWN_TIMEOUT)
             raise
@@ -163,7 +178,10 @@ class Server:
         timeout = self.config.timeout_graceful_shutdown
         if timeout is not None:
             timeout = max(timeout, MIN_SHUTDOWN_TIMEOUT)
-        return 0 if await self._lifespan.shutdown(timeout) else 1
+        is_well = await self._lifespan.shutdown(timeout)
+        if self._metrics is not None:
+            await self._metrics.close()  # last: whoever watches the drain sees its end
+        return 0 if is_well else 1
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; who is connected stays so. Idempotent."""
@@ -188,6 +206,8 @@ class Server:
             kind,
             loop,
         )
+        if self._metrics is not None:
+            self.state.logger.info("metrics on %s", ", ".join(self._metrics.addresses))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -10,23 +10,24 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any
 
 from longwire.asgi import Message, Scope
 from longwire.engine import Closed, Failed, Ping, Pong
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import State, after_send, message_data
+from longwire.server import reports
 from longwire.server.awaitable import Awaitable
 from longwire.server.closing import Closing, pause_reading, resume_reading
-from longwire.server.drain import GOING_AWAY
-from longwire.server.ending import Ending, Initiator, Traffic, is_caused_by_closing, log_closed
+from longwire.server.counters import Failure
+from longwire.server.ending import Cause, Ending, Initiator, Traffic, is_caused_by_closing
 from longwire.server.engines import Engine
 from longwire.server.inbox import Inbox
-from longwire.server.keepalive import KEEPALIVE_TIMEOUT, Keepalive, Verdict
-from longwire.server.lifetime import TOO_OLD, expiry
-from longwire.server.opening import REFUSED, Opening
+from longwire.server.keepalive import Keepalive, Verdict
+from longwire.server.lifetime import expiry
+from longwire.server.opening import Opening
 from longwire.server.outbox import Outbox
-from longwire.server.scope import path_name
 from longwire.server.state import ServerState
 from longwire.server.timers import NEVER
 
@@ -154,16 +155,15 @@ class Session:
         server.timers.cancel(self)
         if self._engine is not None:
             self._engine.receive_eof()
-        cause = str(error) if error else "connection lost"
+        cause = str(error) if error else Cause.LOST
         self._end(1006, cause, Initiator.NOBODY)
         self._tell_end(1006, cause)
         self._outbox.lose()
-        if self._accepted_at and server.config.access_log:
-            seconds = server.loop.time() - self._accepted_at
-            received = Traffic(self._messages_received, self._size_received)
-            sent = Traffic(self._messages_sent, self._outbox.size_sent)
-            assert self._ending is not None
-            log_closed(server.access, self._scope, self._ending, seconds, received, sent)
+        server.counters.count_traffic(self.traffic())
+        if self._accepted_at:
+            self._report_closed()
+        elif self._opening is not None:
+            self._opening.on_lost()
 
     def _keep_early(self, data: bytes) -> None:
         """Keep what cannot be parsed yet; reading stops over the bound."""
@@ -213,12 +213,11 @@ class Session:
         for event in events:
             if type(event) is Ping:
                 self._outbox.add(0)  # the engine has the pong ready
-            elif (
-                type(event) is Pong
-                and self._keepalive is not None
-                and self._keepalive.on_pong(event.payload)
-            ):
-                self._wait(self._server.ping_interval)
+            elif type(event) is Pong and self._keepalive is not None:
+                seconds = self._keepalive.on_pong(event.payload, monotonic())
+                if seconds is not None:
+                    self._server.counters.count_round_trip(seconds)
+                    self._wait(self._server.ping_interval)
         last = events[-1]
         return last if type(last) is Closed or type(last) is Failed else None
 
@@ -263,7 +262,7 @@ class Session:
             self._accept(message)
         elif kind == "websocket.close":
             if self._state is CONNECTING:
-                self._refuse(403, "Forbidden")
+                self._refuse(403, "Forbidden", Failure.APPLICATION)
             else:
                 self._close(message)
         elif self._outbox.is_full():
@@ -309,15 +308,15 @@ class Session:
         if self._early:
             server.loop.call_soon(self._resume_reading)
 
-    def _refuse(self, status: int, text: str) -> None:
+    def _refuse(self, status: int, text: str, failure: Failure) -> None:
         """Answer the handshake with a plain HTTP error."""
         if self._transport is not None:
-            self._opening.refuse(status, text)  # type: ignore[union-attr]
+            self._opening.refuse(status, text, failure)  # type: ignore[union-attr]
         self._on_refused()
 
     def _on_refused(self) -> None:
-        self._end(1006, REFUSED, Initiator.SERVER)
-        self._tell_end(1006, REFUSED)
+        self._end(1006, Cause.REFUSED, Initiator.SERVER)
+        self._tell_end(1006, Cause.REFUSED)
         if self._transport is not None:
             self._begin_closing().linger()
 
@@ -374,9 +373,9 @@ class Session:
     def shutdown(self) -> None:
         """The server is going away: close with the drain code, or refuse the handshake."""
         if self._state is CONNECTING:
-            self._refuse(503, "Service Unavailable")
+            self._refuse(503, "Service Unavailable", Failure.DRAIN)
         elif self._state is OPEN:
-            self._start_closing(self._server.config.ws_drain_code, GOING_AWAY, Initiator.SERVER)
+            self._start_closing(self._server.config.ws_drain_code, Cause.DRAIN, Initiator.SERVER)
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -388,16 +387,14 @@ class Session:
     def on_timer(self) -> None:
         """The deadline of the present state has passed."""
         if self._state is CONNECTING:
-            self._server.logger.error(
-                "the application neither accepted nor refused %s in %g s",
-                path_name(self._scope),
-                self._server.config.ws_handshake_timeout,
-            )
-            self._refuse(503, "Service Unavailable")
+            timeout = self._server.config.ws_handshake_timeout
+            what = f"neither accepted nor refused within {timeout:g} s:"
+            reports.unanswered(self._server.logger, self._scope, what)
+            self._refuse(503, "Service Unavailable", Failure.TIMEOUT)
         elif self._closing is not None:
             self._closing.on_timer()
         elif self._server.loop.time() >= self._expires_at:
-            self._start_closing(self._server.config.ws_drain_code, TOO_OLD, Initiator.SERVER)
+            self._start_closing(self._server.config.ws_drain_code, Cause.LIFETIME, Initiator.SERVER)
         elif self._state is OPEN:
             self._keep_alive()
 
@@ -417,33 +414,47 @@ class Session:
         is_judged = bool(server.ping_timeout) and not self._is_read_paused
         verdict = self._keepalive.on_timer(progress, is_judged)
         if verdict is Verdict.TIMEOUT:
-            self._start_closing(1011, KEEPALIVE_TIMEOUT, Initiator.SERVER)
-            self._tell_end(1006, KEEPALIVE_TIMEOUT)
+            self._start_closing(1011, Cause.KEEPALIVE, Initiator.SERVER)
+            self._tell_end(1006, Cause.KEEPALIVE)
             return
         if verdict is Verdict.PING:
-            self._engine.ping(self._keepalive.ping(progress))  # type: ignore[union-attr]
+            self._engine.ping(self._keepalive.ping(progress, monotonic()))  # type: ignore[union-attr]
             self._outbox.add(0)
         self._wait(server.ping_timeout or server.ping_interval)
 
-    # ---- the application's end --------------------------------------------------------------
+    # ---- the application's end, the log and the figures -------------------------------------
 
     def _on_application_done(self, task: asyncio.Task[None]) -> None:
         """The application returned or raised: end the connection if it has not."""
         self._server.ended(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None and not (self._state is CLOSED and is_caused_by_closing(error)):
-            self._server.logger.error(
-                "the application raised on %s", path_name(self._scope), exc_info=error
-            )
+            reports.raised(self._server.logger, self._scope, error)
         if self._state is OPEN:
-            ending = (1000, "") if error is None else (1011, "internal error")
-            self._start_closing(*ending, Initiator.APPLICATION)
+            code, reason = (1000, "") if error is None else (1011, Cause.ERROR)
+            self._start_closing(code, reason, Initiator.APPLICATION)
         elif self._state is not CLOSED and self._opening is not None:
             if error is None:
-                self._server.logger.error(
-                    "the application returned without answering %s", path_name(self._scope)
-                )
-            if self._opening.is_pending:
-                self._refuse(500, "Internal Server Error")
-            else:
+                reports.unanswered(self._server.logger, self._scope, "returned without answering")
+            if self._opening.is_answered:
                 self._on_refused()  # the body stays short: the client sees it cut
+            else:
+                self._refuse(500, "Internal Server Error", Failure.ERROR)
+
+    def _report_closed(self) -> None:
+        server, ending = self._server, self._ending
+        assert ending is not None
+        server.counters.count_closed(ending)
+        if server.config.access_log:
+            seconds = server.loop.time() - self._accepted_at
+            reports.closed(server.access, self._scope, ending, seconds, self.traffic())
+
+    def traffic(self) -> Traffic:
+        """Return what has gone over this connection so far."""
+        return Traffic(*self.figures()[:4])
+
+    def figures(self) -> tuple[int, ...]:
+        """Return the traffic, and the bytes that wait for the peer: fast, a scrape asks all."""
+        outbox, received = self._outbox, self._messages_received
+        sent = self._messages_sent
+        return received, self._size_received, sent, outbox.size_sent, outbox.size_waiting

@@ -16,6 +16,7 @@ from longwire.asgi import Address, ASGIApp, Header, Receive, Scope, Send
 from longwire.engine import DeflateSettings, Limits
 from longwire.server.address_limit import AddressLimit
 from longwire.server.config import Config
+from longwire.server.counters import Counters, Failure
 from longwire.server.drain import DrainNotice
 from longwire.server.engines import new_engine
 from longwire.server.flow import Flusher
@@ -56,6 +57,7 @@ class ServerState:
         self.tasks: set[asyncio.Task[None]] = set()
         limit = config.limit_connections_per_address
         self.address_limit = None if limit is None else AddressLimit(limit)
+        self.counters = Counters()
         self.total_requests = 0
         self.max_requests = _max_requests(config)
         self.on_enough_requests: Callable[[], None] = lambda: None
@@ -112,13 +114,15 @@ class ServerState:
         if self.address_limit is not None:
             self.address_limit.take(connection, client)
 
-    def admit(self, connection: Connection, client: Address | None) -> None:
-        """Raise Refused for a request that comes while too many connections are open."""
+    def admit(
+        self, connection: Connection, client: Address | None, failure: Failure | None = None
+    ) -> None:
+        """Raise Refused, for `failure`, if too many connections are open for one more request."""
         limit = self.config.limit_concurrency
         if limit is not None and len(self.connections) > limit:
-            raise Refused(*UNAVAILABLE)
+            raise Refused(*UNAVAILABLE, failure=failure)
         if self.address_limit is not None and not self.address_limit.take(connection, client):
-            raise Refused(*TOO_MANY)
+            raise Refused(*TOO_MANY, failure=failure)
 
     def became(self, connection: Connection, successor: Connection) -> None:
         """Know the successor, at the other end of the same transport, in the connection's place."""
