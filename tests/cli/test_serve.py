@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -112,6 +113,23 @@ def test_each_socket_logs_a_line_when_it_opens_and_one_when_it_closes(folder: Pa
     assert "secret" not in "\n".join(process.lines)
 
 
+def test_structured_logs_are_one_object_a_line(folder: Path) -> None:
+    arguments = ("--port=0", "--log-format=json", "--use-colors")
+    with running("myapp:app", *arguments, cwd=folder) as process:
+        httpx.get(process.url + "/page?token=secret")
+        with connect(process.url.replace("http", "ws")) as client:
+            client.close(4001, "bye")
+        process.wait_for("websocket.closed")
+        process.signal(signal.SIGTERM)
+        assert process.exit_status() == 0
+    lines = [json.loads(line) for line in process.lines]
+    events = [line["event"] for line in lines if "event" in line]
+    assert events == ["http.request", "websocket.opened", "websocket.closed"]
+    assert (lines[0]["level"], lines[0]["logger"]) == ("INFO", "longwire.error")
+    assert lines[0]["message"].startswith("Longwire ")
+    assert "secret" not in "\n".join(process.lines)
+
+
 @pytest.mark.parametrize(
     ("app", "said"),
     [
@@ -151,6 +169,9 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--uds=x.sock", "--fd=3"], "exclude each other"),
         (["--proxy-protocol", "--ssl-certfile=a.pem"], "--proxy-protocol is read before TLS"),
         (["--forwarded-allow-ips=10.0.0.1/8"], "10.0.0.1/8 has host bits set"),
+        (["--workers=2", "--metrics=0"], "--metrics is for one process"),
+        (["--log-format=xml"], "--log-format is one of text, json; got 'xml'"),
+        (["--log-format=json", "--log-config=x.json"], "--log-format and --log-config exclude"),
         (["--metrics=here"], "--metrics is host:port, as in 127.0.0.1:9464; got 'here'"),
         (["--metrics=127.0.0.1:70000"], "--metrics is host:port"),
         (["--port=8123", "--metrics=:8123"], "--metrics: port 8123 is the application's"),

@@ -22,6 +22,7 @@ LOOPS = ("auto", "uvloop", "asyncio")
 ENGINES = ("auto", "native", "wsproto", "websockets", "websockets-sansio", "none")
 LIFESPANS = ("auto", "on", "off")
 LOOPBACK = "127.0.0.1"
+LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 
 
@@ -173,6 +174,9 @@ class Config:
     log_config: str | dict[str, Any] | None = option(
         None, "Logging", "A logging configuration: .json, .yaml or .ini"
     )
+    log_format: str = option(
+        "text", "Logging", "Lines for people, or JSON, one object a line", choices=LOG_FORMATS
+    )
     log_level: str = option("info", "Logging", "How much to log", choices=LOG_LEVELS)
     access_log: bool = option(True, "Logging", "Log requests, and sockets opening and closing")
     use_colors: bool | None = option(None, "Logging", "Colours; by default on a terminal")
@@ -188,6 +192,8 @@ class Config:
             raise ConfigError("--ssl-keyfile needs --ssl-certfile")
         if self.proxy_protocol and self.ssl_certfile:
             raise ConfigError("--proxy-protocol is read before TLS begins: have the proxy end TLS")
+        if self.log_config is not None and self.log_format != "text":
+            raise ConfigError("--log-format and --log-config exclude each other")
         self._check_headers()
         self.trusted_proxies()
         self._check_metrics()

@@ -11,6 +11,7 @@ from typing import Any
 
 from longwire.errors import ConfigError
 from longwire.server.config import Config
+from longwire.server.json_log import JsonFormatter
 
 TRACE = 5
 """Below debug, as uvicorn has it."""
@@ -34,13 +35,19 @@ def configure_logging(config: Config) -> None:
         _apply(config.log_config)
     else:
         handler = logging.StreamHandler(sys.stderr)
-        use_colors = sys.stderr.isatty() if config.use_colors is None else config.use_colors
-        handler.setFormatter(ColorFormatter() if use_colors else logging.Formatter(PLAIN))
+        handler.setFormatter(_formatter(config))
         logger = logging.getLogger("longwire")
         logger.handlers[:] = [handler]
         logger.propagate = False
     level = TRACE if config.log_level == "trace" else config.log_level.upper()
     logging.getLogger("longwire").setLevel(level)
+
+
+def _formatter(config: Config) -> logging.Formatter:
+    if config.log_format == "json":
+        return JsonFormatter()
+    use_colors = sys.stderr.isatty() if config.use_colors is None else config.use_colors
+    return ColorFormatter() if use_colors else logging.Formatter(PLAIN)
 
 
 def _apply(log_config: str | dict[str, Any]) -> None:
