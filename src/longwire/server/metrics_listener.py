@@ -74,7 +74,9 @@ class MetricsListener:
             headers=(),
             access_log=False,
             limit_concurrency=MAX_CONNECTIONS,
+            limit_connections_per_address=None,
             limit_max_requests=None,
+            proxy_protocol=False,
             timeout_graceful_shutdown=CLOSE_TIMEOUT,
         )
         self._served = served
