@@ -49,7 +49,7 @@ async def test_pings_and_messages_neither_stop_nor_lengthen_it(serve: Serve) -> 
                 await client.send(frame(PONG, received.payload) + text("x"))
         assert received.payload[2:] == b"maximum lifetime"
         assert pings > 1
-        assert asyncio.get_running_loop().time() - began < 1.5
+        assert asyncio.get_running_loop().time() - began < 3
 
 
 async def test_keepalive_still_judges_before_it(serve: Serve) -> None:
