@@ -26,10 +26,11 @@ DEVIATIONS: dict[str, dict[str, str]] = {
 }
 
 
-def deviation(engine: str, name: str, parameters: str) -> str | None:
+def deviation(
+    known: dict[str, dict[str, str]], engine: str, name: str, parameters: str
+) -> str | None:
     """Return why this engine fails the test, or None if it has to pass."""
-    known = DEVIATIONS.get(engine, {})
-    for test, reason in known.items():
+    for test, reason in known.get(engine, {}).items():
         function, _, parameter = test.rstrip("]").partition("[")
         if name == function and parameter in parameters:
             return reason

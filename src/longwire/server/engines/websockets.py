@@ -45,7 +45,8 @@ class _Protocol(ServerProtocol):
 
     def send_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.PONG:
-            self.pongs.append(frame)
+            if self.state is State.OPEN:  # nothing follows our close frame
+                self.pongs.append(frame)
         else:
             super().send_frame(frame)
 
@@ -153,7 +154,7 @@ class WebsocketsEngine:
                 self._protocol.extensions = [self._deflate]
 
     def ping(self, payload: bytes = b"") -> None:
-        if not self._is_over:
+        if self._protocol.state is State.OPEN:
             self._protocol.send_ping(payload)
 
     def close(self, code: int | None = None, reason: str = "") -> None:

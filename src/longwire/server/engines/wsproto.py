@@ -15,6 +15,7 @@ from wsproto.events import Event as PackageEvent
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
 from wsproto.extensions import Extension, PerMessageDeflate
+from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError as PackageError
 
 from longwire.engine import Closed, Deflate, Event, Failed, Limits, Ping, Pong
@@ -108,7 +109,7 @@ class WsprotoEngine:
         self._is_over = True
 
     def send(self, data: str | bytes, compress: bool = True) -> None:
-        if not self._is_over:
+        if not self._is_over or self._farewell is not None:  # what leaves last
             self._send(TextMessage(data) if isinstance(data, str) else BytesMessage(data))
 
     def ping(self, payload: bytes = b"") -> None:
@@ -118,7 +119,9 @@ class WsprotoEngine:
         if code is not None:
             check_sendable(code, is_client=False)
         cut = cut_reason(reason).decode()
-        self._send(CloseConnection(code=code or NO_STATUS_RECEIVED, reason=cut or None))
+        # The package knows this one by identity: an equal number would become 1000.
+        sent = CloseReason.NO_STATUS_RCVD if code is None else code
+        self._send(CloseConnection(code=sent, reason=cut or None))
 
     def data_to_send(self) -> bytes:
         out, self._out = self._out, []
