@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.pure import SOURCE
+from tests.pure import SOURCE, InterpretedFinder
 
 
 def interpreted(name: str) -> ModuleType:
@@ -32,3 +34,28 @@ def both(name: str) -> pytest.MarkDecorator:
     if kind == "compiled":
         modules.append(pytest.param(interpreted(name), id="interpreted"))
     return pytest.mark.parametrize("module", modules)
+
+
+@cache
+def interpreted_engine() -> ModuleType:
+    """Load engine/connection.py, and what it is made of, from .py files beside what is imported.
+
+    Modules that are never compiled are shared, events and errors among them.
+    """
+    package = importlib.import_module("longwire.engine")
+    imported = {
+        name: module
+        for name, module in sys.modules.items()
+        if name.startswith("longwire.engine.") and not str(module.__file__).endswith(".py")
+    }
+    finder = InterpretedFinder()
+    for name in imported:
+        del sys.modules[name]
+    sys.meta_path.insert(0, finder)
+    try:
+        return importlib.import_module("longwire.engine.connection")
+    finally:
+        sys.meta_path.remove(finder)
+        for name, module in imported.items():
+            sys.modules[name] = module
+            setattr(package, name.rpartition(".")[2], module)
