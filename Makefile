@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 BUILT = $(VENV)/.built
 TOOLS = $(VENV)/.tools
+FUZZER = $(VENV)/.fuzzer
 SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 
-.PHONY: help demo test test-pure check format build bench conformance clean
+.PHONY: help demo test test-pure check format build bench conformance fuzz clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,8 +37,11 @@ build: $(BUILT) ## Install what is needed, compile the hot modules where a C com
 bench: $(BUILT) $(TOOLS) ## Compare with uvicorn: speed and memory
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
-conformance: $(BUILT) $(TOOLS) ## Run Autobahn's fuzzing client against the server
+conformance: $(BUILT) $(TOOLS) ## Run Autobahn's fuzzing client against the server (ARGS="--ws all")
 	$(BIN)/python -m tests.conformance.run $(ARGS)
+
+fuzz: $(BUILT) $(FUZZER) ## Fuzz the parsers for half an hour (ARGS="--time 60 --target engine")
+	$(BIN)/python -m fuzz.run $(ARGS)
 
 clean: ## Remove everything the other targets made
 	rm -rf $(VENV) build dist .artifacts src/*.egg-info
@@ -54,4 +58,8 @@ $(BUILT): $(VENV)/.created pyproject.toml setup.py $(SOURCES)
 
 $(TOOLS): $(BUILT) pyproject.toml
 	$(BIN)/python -m pip install --quiet --group test --group check
+	touch $@
+
+$(FUZZER): $(BUILT) pyproject.toml
+	$(BIN)/python -m pip install --quiet --group fuzz
 	touch $@
