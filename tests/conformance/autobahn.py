@@ -1,4 +1,4 @@
-"""Autobahn's fuzzing client, run against our server as a subprocess.
+"""Autobahn's fuzzing client, run against a server as a subprocess: ours, or one to compare with.
 
 The suite runs on Python 2.7 only; an environment for it is made once, below .artifacts/.
 """
@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,12 @@ class Case:
     @property
     def group(self) -> str:
         return self.id.partition(".")[0]
+
+    @property
+    def rank(self) -> int:
+        """How bad it is: 0 as it should be, 1 later than it could be, 2 a failure."""
+        verdicts = {self.behavior, self.close}
+        return 0 if verdicts <= GOOD else 1 if verdicts <= GOOD | {"NON-STRICT"} else 2
 
     @property
     def is_good(self) -> bool:
@@ -82,13 +89,37 @@ def install() -> None:
             raise Unavailable(f"{command[0]} failed: {result.stderr.strip()[-200:]}")
 
 
-def run(cases: list[str], reports: Path, timeout: float) -> list[Case]:
-    """Run the cases, as "1.*" or "6.4.1", against a server of our own; return the verdicts."""
+@dataclass(frozen=True)
+class Agent:
+    """A server under test: its name in the reports, and the module that is run with options."""
+
+    name: str
+    module: str
+    options: tuple[str, ...]
+
+
+def ours(engine: str) -> Agent:
+    """Return our server with that engine."""
+    return Agent(f"longwire-{engine}", "longwire", ("serve", f"--ws={engine}"))
+
+
+PACKAGES = {"wsproto": "wsproto", "websockets": "websockets-sansio"}
+"""The engines that are a package's, and what uvicorn calls the package."""
+
+
+def package(engine: str) -> Agent:
+    """Return the engine's package without our adapter: behind uvicorn, which adds only ASGI."""
+    return Agent(f"uvicorn-{engine}", "uvicorn", (f"--ws={PACKAGES[engine]}",))
+
+
+def run(agent: Agent, cases: list[str], reports: Path, timeout: float) -> list[Case]:
+    """Start the agent, run the cases, as "1.*" or "6.4.1", against it; return the verdicts."""
     reports.mkdir(parents=True, exist_ok=True)
+    command = pure.python if agent.module == "longwire" else _python
     server = subprocess.Popen(
-        pure.python(
-            "longwire",
-            "serve",
+        command(
+            agent.module,
+            *agent.options,
             "tests.conformance.echo:app",
             "--port=0",
             "--lifespan=off",
@@ -101,27 +132,36 @@ def run(cases: list[str], reports: Path, timeout: float) -> list[Case]:
     )
     try:
         url = _address(server).replace("http://", "ws://")
-        spec = reports / "spec.json"
-        spec.write_text(
-            json.dumps(
-                {
-                    "outdir": str(reports),
-                    "servers": [{"agent": "longwire", "url": url}],
-                    "cases": cases,
-                    "exclude-cases": [],
-                    "exclude-agent-cases": {},
-                }
-            )
-        )
-        command = [str(WSTEST), "-m", "fuzzingclient", "-s", str(spec)]
-        subprocess.run(command, cwd=reports, capture_output=True, timeout=timeout, check=True)
+        # What it logs from now on is read, or a full pipe would stop it.
+        assert server.stderr is not None
+        threading.Thread(target=server.stderr.read, daemon=True).start()
+        _run_client(agent.name, url, cases, reports, timeout)
     finally:
         server.terminate()
         server.wait()
-        assert server.stderr is not None
-        server.stderr.close()
-    index = json.loads((reports / "index.json").read_text())["longwire"]
+    index = json.loads((reports / "index.json").read_text())[agent.name]
     return [Case(id, case["behavior"], case["behaviorClose"]) for id, case in index.items()]
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", *arguments]
+
+
+def _run_client(agent: str, url: str, cases: list[str], reports: Path, timeout: float) -> None:
+    spec = reports / "spec.json"
+    spec.write_text(
+        json.dumps(
+            {
+                "outdir": str(reports),
+                "servers": [{"agent": agent, "url": url}],
+                "cases": cases,
+                "exclude-cases": [],
+                "exclude-agent-cases": {},
+            }
+        )
+    )
+    command = [str(WSTEST), "-m", "fuzzingclient", "-s", str(spec)]
+    subprocess.run(command, cwd=reports, capture_output=True, timeout=timeout, check=True)
 
 
 def _address(server: subprocess.Popen[str]) -> str:
@@ -133,13 +173,43 @@ def _address(server: subprocess.Popen[str]) -> str:
     raise RuntimeError("the server did not start")
 
 
+KINDS = ("OK", "INFORMATIONAL", "NON-STRICT", "failed")
+
+
 def table(cases: list[Case]) -> str:
     """Return the verdicts per group, as a Markdown table."""
-    kinds = ("OK", "INFORMATIONAL", "NON-STRICT", "failed")
-    lines = [f"| group | cases | {' | '.join(kinds)} |", "|---|---|---|---|---|---|"]
-    for group in sorted({case.group for case in cases}, key=int):
-        members = [case for case in cases if case.group == group]
+    lines = [f"| group | cases | {' | '.join(KINDS)} |", "|---|---|---|---|---|---|"]
+    for group, members in _groups(cases):
         counts = Counter(case.behavior if case.is_good else "failed" for case in members)
-        row = " | ".join(str(counts[kind]) for kind in kinds)
+        row = " | ".join(str(counts[kind]) for kind in KINDS)
         lines.append(f"| {group} | {len(members)} | {row} |")
     return "\n".join(lines)
+
+
+def comparison(adapter: list[Case], alone: list[Case]) -> str:
+    """Return an adapter's verdicts beside those of its package alone, as a Markdown table."""
+    theirs = dict(_groups(alone))
+    lines = [
+        "| group | cases | as it should be | late | failed | the package alone |",
+        "|---|---|---|---|---|---|",
+    ]
+    for group, members in _groups(adapter):
+        ours = " | ".join(_ranks(members))
+        lines.append(f"| {group} | {len(members)} | {ours} | {', '.join(_ranks(theirs[group]))} |")
+    return "\n".join(lines)
+
+
+def worse(adapter: list[Case], alone: list[Case]) -> list[tuple[Case, Case]]:
+    """Return the cases, ours and theirs, in which the adapter does worse than its package."""
+    theirs = {case.id: case for case in alone}
+    return [(case, theirs[case.id]) for case in adapter if case.rank > theirs[case.id].rank]
+
+
+def _ranks(cases: list[Case]) -> list[str]:
+    counts = Counter(case.rank for case in cases)
+    return [str(counts[rank]) for rank in (0, 1, 2)]
+
+
+def _groups(cases: list[Case]) -> list[tuple[str, list[Case]]]:
+    groups = sorted({case.group for case in cases}, key=int)
+    return [(group, [case for case in cases if case.group == group]) for group in groups]
