@@ -51,8 +51,10 @@ def resident() -> int:
     ids=["small", "large", "tiny"],
 )
 async def test_a_flood_at_an_app_that_does_not_receive(
-    serve: Serve, message: bytes, count: int
+    serve: Serve, engine: str, message: bytes, count: int
 ) -> None:
+    if engine != "native" and len(message) < 1000:
+        count //= 4  # still many times the bound, at a tenth of our own engine's speed
     app = Deaf()
     flood = message * count
     taken = 0
@@ -67,7 +69,8 @@ async def test_a_flood_at_an_app_that_does_not_receive(
     before = resident()
     async with serve(app) as server, websocket(server) as client:
         pouring = asyncio.create_task(pour())
-        assert await stable(lambda: taken) < len(flood) / 2  # the kernel's buffers hold 10 MB
+        # The kernel's buffers hold 10 MB, and a quarter of the flood is hardly more.
+        assert await stable(lambda: taken) < len(flood) * (0.5 if len(flood) > 25e6 else 0.9)
         assert resident() - before < 12_000_000
         app.go_on.set()
         await pouring
