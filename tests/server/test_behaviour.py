@@ -815,3 +815,41 @@ async def test_message_over_the_limit_after_inflation_is_1009(serve: Serve) -> N
         assert len(data) < 100
         await client.send(frame(TEXT, data[:-4], rsv=4))
         assert (await client.close_frame()).code == 1009
+
+
+async def test_a_route_has_a_compression_budget_of_its_own(serve: Serve) -> None:
+    asked = {"window_bits": 9, "threshold": 500, "no_context_takeover": True, "level": 9}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "compress": asked})
+        for size in (499, 500):
+            await send({"type": "websocket.send", "text": "x" * size})
+
+    async with serve(app, ws_deflate_threshold=0) as server, connect(server) as client:
+        await client.send(request(headers={"Sec-WebSocket-Extensions": OFFER}))
+        response = await client.response()
+        agreed = response.headers["sec-websocket-extensions"]
+        assert "server_max_window_bits=9" in agreed
+        assert "server_no_context_takeover" in agreed
+        sizes = [(frame.rsv, len(frame.payload)) for frame in [await client.frame() for _ in "12"]]
+        assert sizes[0] == (0, 499)
+        assert sizes[1][0] == 4
+        assert sizes[1][1] < 50
+
+
+@pytest.mark.parametrize(
+    "compress", [{"window": 9}, {"level": 10}, {"window_bits": 8}, {"level": "9"}]
+)
+async def test_a_compression_budget_that_cannot_be_is_the_applications_error(
+    serve: Serve, caplog: pytest.LogCaptureFixture, compress: Any
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "compress": compress})
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(request())
+        assert (await client.response()).status == 500
+    (record,) = error_records(caplog)
+    assert "LifecycleError" in str(record.exc_info) or "LocalProtocolError" in str(record.exc_info)

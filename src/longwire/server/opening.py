@@ -11,6 +11,7 @@ from longwire.asgi import Message, Scope
 from longwire.engine import Limits, UpgradeRequest, negotiate, upgrade_response
 from longwire.errors import LifecycleError
 from longwire.server import reports
+from longwire.server.compression import asked_for
 from longwire.server.counters import Failure
 from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
@@ -41,13 +42,12 @@ class Opening:
         """Answer with 101; return the engine of the connection that begins.
 
         Raises LocalProtocolError for a subprotocol or a header that cannot stand in the answer,
-        LifecycleError for a size limit that is none.
+        or a compression setting out of range, LifecycleError for a size limit that is none.
         """
         server, request = self._server, self._request
         limits = self._limits(message.get("max_size"))
-        agreed = None
-        if server.deflate is not None and message.get("compress", True):
-            agreed = negotiate(request.extensions, server.deflate)
+        deflate = asked_for(server.deflate, message.get("compress", True))
+        agreed = None if deflate is None else negotiate(request.extensions, deflate)
         response = upgrade_response(
             request,
             subprotocol=message.get("subprotocol"),

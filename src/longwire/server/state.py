@@ -13,8 +13,9 @@ from email.utils import formatdate
 from typing import Any, Protocol
 
 from longwire.asgi import Address, ASGIApp, Header, Receive, Scope, Send
-from longwire.engine import DeflateSettings, Limits
+from longwire.engine import Limits
 from longwire.server.address_limit import AddressLimit
+from longwire.server.compression import configured
 from longwire.server.config import Config
 from longwire.server.counters import Counters, Failure
 from longwire.server.drain import DrainNotice
@@ -69,7 +70,7 @@ class ServerState:
         self.ping_interval: float = config.ws_ping_interval or 0.0
         self.ping_timeout: float = config.ws_ping_timeout or 0.0
         self.limits = Limits(max_message_size=config.ws_max_size)
-        self.deflate = _deflate_settings(config)
+        self.deflate = configured(config)
         self.trusted_proxies = config.trusted_proxies()
         self.new_engine = new_engine(config.ws)
         self.http_extensions: dict[str, Any] = {}
@@ -177,17 +178,3 @@ def _max_requests(config: Config) -> int | None:
     if config.limit_max_requests is None:
         return None
     return config.limit_max_requests + random.randint(0, config.limit_max_requests_jitter)
-
-
-def _deflate_settings(config: Config) -> DeflateSettings | None:
-    if not config.ws_per_message_deflate:
-        return None
-    return DeflateSettings(
-        server_max_window_bits=config.ws_deflate_window_bits,
-        client_max_window_bits=config.ws_deflate_window_bits,
-        server_no_context_takeover=config.ws_deflate_no_context_takeover,
-        client_no_context_takeover=config.ws_deflate_no_context_takeover,
-        level=config.ws_deflate_level,
-        memory_level=config.ws_deflate_memory_level,
-        threshold=config.ws_deflate_threshold,
-    )

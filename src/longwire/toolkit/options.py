@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from longwire.asgi import Scope
 from longwire.toolkit.codecs import JSONCodec
 
 KEY = "longwire.route"
+
+Compression = bool | Mapping[str, int]
+"""Whether to compress, or how: level, window_bits, memory_level, threshold, no_context_takeover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class RouteOptions:
     guard of that name holds on the others.
     """
 
-    compression: bool = True
+    compression: Compression = True
     subprotocols: Collection[str] = ()
     codec: JSONCodec | None = None
     max_size: int | None = None

@@ -20,7 +20,7 @@ from longwire.toolkit.guards.limits import MaxSize
 from longwire.toolkit.guards.origins import AllowedOrigins
 from longwire.toolkit.guards.refusal import Guard, Refusal, answer
 from longwire.toolkit.guards.tokens import Token
-from longwire.toolkit.options import KEY, RouteOptions
+from longwire.toolkit.options import KEY, Compression, RouteOptions
 from longwire.toolkit.subprotocols import Subprotocols
 from longwire.toolkit.websocket import ACCEPTED_BY_GUARD, WebSocket
 
@@ -47,7 +47,7 @@ class WebSocketRoute(starlette.WebSocketRoute):
         origins: Iterable[str] | AllowedOrigins = (),
         guards: Iterable[Guard] = (),
         subprotocols: Iterable[str] = (),
-        compression: bool = True,
+        compression: Compression = True,
         max_size: int | None = None,
         codec: JSONCodec | None = None,
     ) -> None:
@@ -71,7 +71,7 @@ def websocket_app(
     origins: Iterable[str] | AllowedOrigins = (),
     guards: Iterable[Guard] = (),
     subprotocols: Iterable[str] = (),
-    compression: bool = True,
+    compression: Compression = True,
     max_size: int | None = None,
     codec: JSONCodec | None = None,
 ) -> ASGIApp:

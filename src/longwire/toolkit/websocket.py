@@ -40,7 +40,7 @@ from longwire.toolkit.disconnect import (
 )
 from longwire.toolkit.messages import unexpected
 from longwire.toolkit.notice import GoingAway
-from longwire.toolkit.options import options_of
+from longwire.toolkit.options import Compression, options_of
 from longwire.toolkit.reading import ReadAhead, cancel_safe
 
 T = TypeVar("T")
@@ -124,12 +124,13 @@ class WebSocket(starlette.WebSocket):
         subprotocol: str | None = None,
         headers: Iterable[Header] | None = None,
         *,
-        compress: bool = True,
+        compress: Compression = True,
     ) -> None:
         """Accept the connection; the 101 response gets `headers` on top.
 
         Without `subprotocol` the route's own are negotiated, in the client's order. `compress`
-        False declines permessage-deflate on servers with the `longwire.compression` extension.
+        False declines permessage-deflate, or a mapping says how to, on servers with the
+        `longwire.compression` extension.
         Raises WebSocketDisconnect if the client has left, LifecycleError (a RuntimeError) if the
         handshake has been answered, or the client did not offer the subprotocol; ValueError for a
         header that cannot stand in a handshake's response.
@@ -153,8 +154,9 @@ class WebSocket(starlette.WebSocket):
             "headers": list(headers or ()),
         }
         acceptance(message, self.subprotocols)
-        if not (compress and options.compression):
-            message["compress"] = False
+        compress = options.compression if compress is True else compress
+        if compress is not True:
+            message["compress"] = compress
         if options.max_size is not None:
             message["max_size"] = options.max_size
         await self.send(message)
