@@ -326,3 +326,75 @@ async def test_a_request_on_a_connection_taken_at_the_last_moment_is_served(fold
                 await client.send(request())
             for client in clients:
                 assert (await client.response()).status == 101
+
+
+# ---- found by review ------------------------------------------------------------------------
+
+
+async def test_a_hangup_while_a_dead_worker_waits_for_its_turn_leaves_one_in_its_place(
+    folder: Path,
+) -> None:
+    with start(folder) as server:
+        victims = workers_of(server)
+        (folder / "served.py").write_text(DYING)
+        os.kill(min(victims), signal.SIGKILL)
+        server.wait_for(r"starting worker \d again in 1 s")
+        (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 2"))
+        server.signal(signal.SIGHUP)
+        await until(lambda: len(workers_of(server)) == 2 and not workers_of(server) & victims)
+        await asyncio.sleep(1.5)  # the time at which the dead one's turn would have come
+        assert len(workers_of(server)) == 2
+        assert {(await asyncio.to_thread(get, server))[1] for _ in range(20)} == {2}
+
+
+async def test_nobody_is_connected_to_a_server_that_drains(folder: Path) -> None:
+    with start(folder, "--timeout-graceful-shutdown=5") as server:
+        where = at(server)
+        async with websocket(where) as client:
+            await client.message()
+            server.signal(signal.SIGTERM)
+            await client.close_frame()  # and it is not answered: the drain goes on
+            with pytest.raises(OSError, match=r"refused|Connect call failed"):
+                async with connect(where):
+                    pass
+
+
+async def test_a_hangup_during_the_end_starts_nobody(folder: Path) -> None:
+    with start(folder, "--timeout-graceful-shutdown=3") as server:
+        async with websocket(at(server)) as client:
+            await client.message()
+            before = workers_of(server)
+            server.signal(signal.SIGTERM)
+            server.signal(signal.SIGHUP)
+            await client.close_frame()
+            assert not {child.pid for child in psutil.Process(server.popen.pid).children()} - before
+            await client.send(close(1012))
+        assert await asyncio.to_thread(server.exit_status) == 0
+
+
+def test_a_folder_to_look_at_that_is_missing_is_one_line(folder: Path) -> None:
+    with running("served:app", "--reload", "--reload-dir=nothing", cwd=folder) as server:
+        assert server.exit_status() == 2
+        assert server.lines == ["longwire: --reload-dir: there is no folder nothing"]
+
+
+async def test_a_version_that_hangs_at_its_import_gives_way_to_the_next(folder: Path) -> None:
+    options = ("--reload", "--reload-delay=0.05")
+    with running("served:app", "--port=0", *options, cwd=folder) as server:
+        assert get(server)[1] == 1
+        await asyncio.sleep(0.5)
+        (folder / "served.py").write_text("import time\ntime.sleep(1000)\n")
+        server.wait_for("has changed: replacing the workers")
+        await asyncio.sleep(0.5)
+        (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 4"))
+        await until(lambda: get(server)[1] == 4)
+
+
+async def test_what_a_worker_has_started_does_not_hide_its_end(folder: Path) -> None:
+    (folder / "served.py").write_text(
+        "import os\nos.system('sleep 20 >/dev/null 2>&1 &')\nos._exit(5)\n"
+    )
+    started = time.monotonic()
+    with start(folder) as server:
+        assert await asyncio.to_thread(server.exit_status) == 5
+    assert time.monotonic() - started < 15

@@ -130,15 +130,20 @@ def run(agent: Agent, cases: list[str], reports: Path, timeout: float) -> list[C
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert server.stderr is not None
+    reader: threading.Thread | None = None
     try:
         url = _address(server).replace("http://", "ws://")
         # What it logs from now on is read, or a full pipe would stop it.
-        assert server.stderr is not None
-        threading.Thread(target=server.stderr.read, daemon=True).start()
+        reader = threading.Thread(target=server.stderr.read, daemon=True)
+        reader.start()
         _run_client(agent.name, url, cases, reports, timeout)
     finally:
         server.terminate()
         server.wait()
+        if reader is not None:
+            reader.join()
+        server.stderr.close()
     index = json.loads((reports / "index.json").read_text())[agent.name]
     return [Case(id, case["behavior"], case["behaviorClose"]) for id, case in index.items()]
 

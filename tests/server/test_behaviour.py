@@ -853,3 +853,26 @@ async def test_a_compression_budget_that_cannot_be_is_the_applications_error(
         assert (await client.response()).status == 500
     (record,) = error_records(caplog)
     assert "LifecycleError" in str(record.exc_info) or "LocalProtocolError" in str(record.exc_info)
+
+
+async def test_an_application_that_closes_on_a_message_read_with_a_close(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+
+    async with serve(app) as server, websocket(server) as client:
+        await client.send(text("x") + close(1000))
+        assert (await client.ended()).code in (1000, 1008)
+    assert not error_records(caplog)
+
+
+async def test_a_close_between_fragments_is_a_close(serve: Serve) -> None:
+    app = Recorder()
+    async with serve(app) as server, websocket(server) as client:
+        await client.send(frame(TEXT, b"half", fin=False) + close(1001))
+        assert (await client.ended()).code == 1001
+        assert await app.disconnect() == (1001, "")

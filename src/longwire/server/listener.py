@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 
 from longwire.errors import BindError
@@ -155,6 +156,7 @@ class Listening:
     def __init__(self, config: Config) -> None:
         self._config = config
         self.slots: list[list[socket.socket]] = []
+        self._lock: socket.socket | None = None
 
     def __enter__(self) -> Listening:
         """Bind; BindError says what to do."""
@@ -162,12 +164,21 @@ class Listening:
         if config.fd is not None or config.uds is not None:
             self.slots = [bind(config)] * config.workers
         else:
-            self.slots = _bind_shared(config.host, config.port, config.workers)
+            self._lock, self.slots = _bind_shared(config.host, config.port, config.workers)
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let no connection come any more. Idempotent."""
         for sockets in self.slots:
-            close_listeners(sockets, self._config)
+            close_all(sockets)
+        if self.slots:
+            close_listeners([], self._config)
+        if self._lock is not None:
+            self._lock.close()
+        self.slots = []
 
     def listen(self) -> None:
         """Let connections come, to all workers alike from the first on."""
@@ -181,12 +192,16 @@ class Listening:
         return [address(sock, self._config.is_tls) for sock in self.slots[0]]
 
 
-def _bind_shared(host: str, port: int, count: int) -> list[list[socket.socket]]:
+def _bind_shared(
+    host: str, port: int, count: int
+) -> tuple[socket.socket | None, list[list[socket.socket]]]:
+    """Return a lock on the address, where the system has such, and the sockets of each worker."""
     # Another server that shares its port, too, would not be in the way: first ask as one that
-    # does not.
+    # does not. That meets a server that listens; one that is still starting has the lock.
     probes = bind_tcp(host, port)
     port = probes[0].getsockname()[1]
     close_all(probes)
+    lock = _lock_address(host, port)
     slots: list[list[socket.socket]] = []
     try:
         for _ in range(count):
@@ -195,4 +210,17 @@ def _bind_shared(host: str, port: int, count: int) -> list[list[socket.socket]]:
         for sockets in slots:
             close_all(sockets)
         raise
-    return slots
+    return lock, slots
+
+
+def _lock_address(host: str, port: int) -> socket.socket | None:
+    """Hold a name that ends with this process: a unix socket that is in no folder (Linux)."""
+    if sys.platform != "linux":
+        return None
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        lock.bind(f"\0longwire {host} {port}")
+    except OSError as error:
+        lock.close()
+        raise BindError(_explain(error, host, port, "--port")) from None
+    return lock

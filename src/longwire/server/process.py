@@ -16,7 +16,7 @@ from longwire.server.config import Config
 from longwire.server.worker import Assignment
 
 ALIVE_SHARE = 5
-"""Signs of life in the time after which a worker counts as hung: four may be late."""
+"""Steps of silence after which a worker counts as hung; it gives two signs of life in each."""
 
 
 class WorkerProcess:
@@ -38,24 +38,21 @@ class WorkerProcess:
     async def spawn(
         cls, number: int, config: Config, sockets: list[socket.socket]
     ) -> WorkerProcess:
-        """Start a process that serves on these sockets."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            listening = tuple(sock.fileno() for sock in sockets)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "longwire.server.worker",
-                stdin=asyncio.subprocess.PIPE,
-                pass_fds=(*listening, theirs.fileno()),
-                start_new_session=True,  # Ctrl+C is for the supervisor, which passes it on once
-            )
-            interval = config.timeout_worker_healthcheck / ALIVE_SHARE
-            assignment = Assignment(config, listening, theirs.fileno(), interval)
-            assert process.stdin is not None
-            process.stdin.write(pickle.dumps(assignment))
-            process.stdin.close()
-        return cls(number, config, process, await Channel.open(ours))
+        """Start a process that serves on these sockets; WorkerError if none can be started."""
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise WorkerError(f"worker {number} cannot be started: {error}", 1) from None
+        try:
+            with theirs:
+                process = await _start(config, sockets, theirs)
+            return cls(number, config, process, await Channel.open(ours))
+        except OSError as error:
+            ours.close()
+            raise WorkerError(f"worker {number} cannot be started: {error}", 1) from None
+        except BaseException:
+            ours.close()  # the process, if there is one, sees that its supervisor is gone
+            raise
 
     def __str__(self) -> str:
         return f"worker {self.number} (process {self.pid})"
@@ -66,23 +63,47 @@ class WorkerProcess:
 
     async def ready(self) -> None:
         """Return once it accepts connections; WorkerError, with its status, if it ends instead."""
-        if await self._channel.hear() is not Word.READY:
+        if await self._next(None) is not Word.READY:
             status = await self._process.wait()
             raise WorkerError(f"{why_it_ended(self, status)} before it was ready", status)
         self._is_ready = True
 
     async def trouble(self) -> str | None:
-        """Return what is wrong with it once something is; None once it has served enough."""
-        while True:
+        """Return what is wrong with it once something is; None once it has served enough.
+
+        Silence is counted in steps: if this process stood still as well, it counts for one.
+        """
+        silent = 0
+        while silent < ALIVE_SHARE:
             try:
-                word = await asyncio.wait_for(self._channel.hear(), self._patience)
+                word = await self._next(self._patience / ALIVE_SHARE)
             except TimeoutError:
-                return f"{self} has not turned its event loop for {self._patience:g} s"
-            if word is None:
-                status = await self._process.wait()
-                return why_it_ended(self, status)
+                silent += 1
+                continue
+            silent = 0
             if word is Word.RECYCLE:
                 return None
+            if word is None:
+                return why_it_ended(self, await self._process.wait())
+        return f"{self} has not turned its event loop for {self._patience:g} s"
+
+    async def _next(self, timeout: float | None) -> Word | None:
+        """Return its next word, or None once it has ended; TimeoutError.
+
+        What it started may hold on to the channel: its own end counts as well.
+        """
+        hearing = asyncio.ensure_future(self._channel.hear())
+        ending = asyncio.ensure_future(self._process.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {hearing, ending}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                raise TimeoutError
+            return hearing.result() if hearing.done() else None
+        finally:
+            hearing.cancel()
+            ending.cancel()
 
     def pause(self) -> None:
         """Have it accept no more."""
@@ -110,6 +131,25 @@ class WorkerProcess:
         status = await self._process.wait()
         self._channel.close()
         return status if self._is_ready else 0
+
+
+async def _start(
+    config: Config, sockets: list[socket.socket], channel: socket.socket
+) -> asyncio.subprocess.Process:
+    listening = tuple(sock.fileno() for sock in sockets)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "longwire.server.worker",
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=(*listening, channel.fileno()),
+        start_new_session=True,  # Ctrl+C is for the supervisor, which passes it on once
+    )
+    interval = config.timeout_worker_healthcheck / ALIVE_SHARE / 2
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps(Assignment(config, listening, channel.fileno(), interval)))
+    process.stdin.close()
+    return process
 
 
 def why_it_ended(worker: WorkerProcess, status: int) -> str:

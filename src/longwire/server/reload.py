@@ -37,8 +37,11 @@ def is_watched(path: str, config: Config) -> bool:
     )
 
 
-def check_watchfiles() -> None:
-    """Raise ConfigError if the package is missing."""
+def check_reload(config: Config) -> None:
+    """Raise ConfigError if the package, or a folder to look at, is missing."""
+    for folder in config.reload_dir:
+        if not Path(folder).is_dir():
+            raise ConfigError(f"--reload-dir: there is no folder {folder}")
     try:
         import watchfiles  # noqa: F401
     except ImportError:

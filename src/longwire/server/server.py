@@ -20,7 +20,7 @@ from longwire.errors import ConfigError
 from longwire.server import session
 from longwire.server.application import load_application
 from longwire.server.config import Config
-from longwire.server.drain import drain
+from longwire.server.drain import CANCEL_TIMEOUT, drain
 from longwire.server.http import HttpProtocol
 from longwire.server.lifespan import Lifespan
 from longwire.server.listener import address, bind, close_all, close_listeners
@@ -220,6 +220,14 @@ class Server:
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
+
+
+def longest_end(config: Config) -> float | None:
+    """Return the seconds that finish() may take, or None if nothing bounds it."""
+    graceful = config.timeout_graceful_shutdown
+    if graceful is None:
+        return None
+    return graceful + CANCEL_TIMEOUT + max(graceful, MIN_SHUTDOWN_TIMEOUT)
 
 
 def _loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:

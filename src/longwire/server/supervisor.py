@@ -15,8 +15,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from longwire import __version__
@@ -25,7 +24,8 @@ from longwire.server.config import Config
 from longwire.server.listener import Listening
 from longwire.server.logs import configure_logging
 from longwire.server.process import WorkerProcess, why_it_ended
-from longwire.server.reload import changes, check_watchfiles
+from longwire.server.reload import changes, check_reload
+from longwire.server.server import longest_end
 
 FIRST_DELAY = 0.5
 MAX_DELAY = 30.0
@@ -38,8 +38,12 @@ HANDSHAKE_PAUSE = 1.0
 """Seconds between the end of accepting and the drain: who was accepted at the last moment is still
 sending its request."""
 
-END_MARGIN = 5.0
-"""Seconds beyond the graceful shutdown until a worker that has not ended is killed."""
+END_MARGIN = 3.0
+"""Seconds beyond the longest that a worker's own end may take, until it is killed."""
+
+STARTING_PATIENCE = 2.0
+"""Seconds that a worker has to end which is given up before it was ready: an import that hangs
+does not look at signals."""
 
 logger = logging.getLogger("longwire.error")
 
@@ -52,15 +56,14 @@ class Supervisor:
         self._listening = Listening(config)
         self._slots: list[Slot] = []
         self._stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._rolling = asyncio.Lock()
+        self._rollout: asyncio.Task[None] | None = None
         self._is_serving = False
 
     def run(self) -> int:
         """Serve until a signal comes; return the exit status."""
         configure_logging(self._config)
         if self._config.reload:
-            check_watchfiles()
+            check_reload(self._config)
         return asyncio.run(self._serve())
 
     async def _serve(self) -> int:
@@ -70,19 +73,21 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         with self._listening:
             self._slots = [
-                Slot(number, self._config, sockets)
+                Slot(number, self._config, sockets, self._stopping.set)
                 for number, sockets in enumerate(self._listening.slots, 1)
             ]
+            reloading = None
             try:
                 if await self._start_all():
                     self._greet()
                     if self._config.reload:
-                        self._start(self._reload_on_changes())
+                        reloading = asyncio.ensure_future(self._reload_on_changes())
                 await self._stopping.wait()
             except WorkerError as error:
-                return error.exit_status  # the worker has said why
+                logger.debug("%s", error)  # the worker itself has said why
+                return error.exit_status
             finally:
-                status = await self._end_all()
+                status = await self._end_all(reloading)
         return status
 
     async def _start_all(self) -> bool:
@@ -96,7 +101,7 @@ class Supervisor:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not starting.done():
-            starting.cancel()
+            await _cancelled(starting)
             return False
         starting.result()
         self._is_serving = True
@@ -116,11 +121,6 @@ class Supervisor:
             "worker" if len(self._slots) == 1 else "workers",
         )
 
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _on_stop(self) -> None:
         if self._stopping.is_set():
             for slot in self._slots:
@@ -128,24 +128,32 @@ class Supervisor:
         self._stopping.set()
 
     def _on_hangup(self) -> None:
-        if self._is_serving:
-            self._start(self._restart("SIGHUP"))
+        self._restart("SIGHUP")
 
-    async def _restart(self, why: str) -> None:
-        """Replace the workers, one after the other; stop at the first that does not start."""
-        async with self._rolling:
-            logger.info("%s: replacing the workers", why)
-            for slot in self._slots:
-                if not await slot.replace():
-                    return
+    def _restart(self, why: str) -> None:
+        """Replace all workers; one that is being started for an earlier reason is given up."""
+        if self._is_serving and not self._stopping.is_set():
+            earlier = self._rollout
+            self._rollout = asyncio.ensure_future(self._replace_all(why, earlier))
+
+    async def _replace_all(self, why: str, earlier: asyncio.Task[None] | None) -> None:
+        if earlier is not None:
+            await _cancelled(earlier)
+        logger.info("%s: replacing the workers", why)
+        for slot in self._slots:
+            if not await slot.replace():
+                return  # the others would not start either
 
     async def _reload_on_changes(self) -> None:
         async for path in changes(self._config, self._stopping):
-            await self._restart(f"{path} has changed")
+            self._restart(f"{path} has changed")
 
-    async def _end_all(self) -> int:
-        for task in self._tasks:
-            task.cancel()
+    async def _end_all(self, reloading: asyncio.Task[None] | None) -> int:
+        self._stopping.set()
+        self._listening.close()  # else the kernel goes on to connect clients whom nobody serves
+        for task in (reloading, self._rollout):
+            if task is not None:
+                await _cancelled(task)
         statuses = await asyncio.gather(*(slot.end() for slot in self._slots))
         return max(statuses, default=0)
 
@@ -153,16 +161,22 @@ class Supervisor:
 class Slot:
     """One worker's place: its sockets, whoever serves them now, and those who drain."""
 
-    def __init__(self, number: int, config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        number: int,
+        config: Config,
+        sockets: list[socket.socket],
+        on_failure: Callable[[], None],
+    ) -> None:
         self._number = number
         self._config = config
         self._sockets = sockets
+        self._on_failure = on_failure  # of this supervisor itself: it ends
         self._worker: WorkerProcess | None = None
-        self._draining: set[asyncio.Task[int]] = set()
-        self._watching: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._processes: set[WorkerProcess] = set()
         self._replacing = asyncio.Lock()
-        self._failures = 0
+        self._deaths = 0  # of workers in a row that did not settle
 
     async def start(self) -> None:
         """Start a worker and wait until it accepts connections; WorkerError if it does not."""
@@ -170,9 +184,18 @@ class Slot:
 
     def _adopt(self, worker: WorkerProcess) -> None:
         self._worker = worker
-        task = asyncio.ensure_future(self._watch(worker))
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
+        self._run(self._watch(worker))
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("the supervisor failed", exc_info=task.exception())
+            self._on_failure()
 
     async def _new_worker(self) -> WorkerProcess:
         worker = await WorkerProcess.spawn(self._number, self._config, self._sockets)
@@ -180,33 +203,35 @@ class Slot:
         try:
             await worker.ready()
         except BaseException:
-            await self._end(worker)
+            await worker.end(STARTING_PATIENCE)
+            self._processes.discard(worker)
             raise
         return worker
 
     async def replace(self) -> bool:
         """Have a new worker take over; return whether it did. The old one drains meanwhile."""
+        return await self._replace(self._worker)
+
+    async def _replace(self, old: WorkerProcess | None) -> bool:
+        """Replace this worker, unless another one has its place by then."""
         async with self._replacing:
+            if self._worker is not old:
+                return True
             try:
                 new = await self._new_worker()
             except WorkerError as error:
                 logger.error("%s; the old worker goes on", error)
                 return False
-            old = self._worker
             self._adopt(new)
-            if old is not None:
-                self._retire(old)
+            if old in self._processes:
+                assert old is not None
+                self._run(self._pause_and_end(old))
             return True
 
-    def _retire(self, worker: WorkerProcess) -> None:
-        task = asyncio.ensure_future(self._pause_and_end(worker))
-        self._draining.add(task)
-        task.add_done_callback(self._draining.discard)
-
-    async def _pause_and_end(self, worker: WorkerProcess) -> int:
+    async def _pause_and_end(self, worker: WorkerProcess) -> None:
         worker.pause()
         await asyncio.sleep(HANDSHAKE_PAUSE)
-        return await self._end(worker)
+        await self._end(worker)
 
     async def _watch(self, worker: WorkerProcess) -> None:
         """Replace the worker when it dies, hangs, or has served enough."""
@@ -214,29 +239,38 @@ class Slot:
         if worker is not self._worker:
             return  # it was replaced, and this is its end
         if reason is None:
-            if not await self.replace():
-                self._adopt(worker)
+            while not await self._replace(worker):
+                await asyncio.sleep(MAX_DELAY)
             return
         logger.error("%s; its connections are lost", reason)
         await self._end(worker, at_once=True)
-        await self._replace_dead(worker)
-
-    async def _replace_dead(self, worker: WorkerProcess) -> None:
         if worker.age() > SETTLED:
-            self._failures = 0
-        while self._worker is worker:
-            if self._failures:
-                delay = min(FIRST_DELAY * 2 ** (self._failures - 1), MAX_DELAY)
+            self._deaths = 0
+        while True:
+            if self._deaths:
+                delay = min(FIRST_DELAY * 2 ** (self._deaths - 1), MAX_DELAY)
                 logger.error("starting worker %d again in %g s", self._number, delay)
                 await asyncio.sleep(delay)
-            self._failures += 1
-            with suppress(WorkerError):
+            self._deaths += 1
+            if await self._replace_dead(worker):
+                return
+
+    async def _replace_dead(self, worker: WorkerProcess) -> bool:
+        """Start a worker in this one's place, unless there is one; return whether there is."""
+        async with self._replacing:
+            if self._worker is not worker:
+                return True
+            try:
                 self._adopt(await self._new_worker())
+            except WorkerError as error:
+                logger.error("%s", error)
+                return False
+            return True
 
     async def _end(self, worker: WorkerProcess, at_once: bool = False) -> int:
-        graceful = self._config.timeout_graceful_shutdown
-        margin = None if graceful is None else graceful + END_MARGIN
-        status = await worker.end(0.0 if at_once else margin)
+        longest = longest_end(self._config)
+        patience = None if longest is None else longest + END_MARGIN
+        status = await worker.end(0.0 if at_once else patience)
         self._processes.discard(worker)
         if status < 0 and not at_once:
             logger.error("%s", why_it_ended(worker, status))
@@ -249,8 +283,14 @@ class Slot:
 
     async def end(self) -> int:
         """End every worker of this slot; return 0 if all of them ended well."""
-        for task in (*self._draining, *self._watching):
-            task.cancel()
+        for task in list(self._tasks):
+            await _cancelled(task)
         ending = [self._end(worker) for worker in self._processes]
         statuses = await asyncio.gather(*ending)
         return 0 if all(status == 0 for status in statuses) else 1
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel the task, and wait until it has cleaned up."""
+    task.cancel()
+    await asyncio.wait({task})

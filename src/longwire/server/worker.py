@@ -33,7 +33,7 @@ class Worker:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        sockets = [socket.socket(fileno=fd) for fd in assignment.listening]
+        sockets = [_take(fd) for fd in assignment.listening]
         self._server = Server(assignment.config, sockets)
         self._channel: Channel | None = None
 
@@ -43,7 +43,7 @@ class Worker:
 
     async def _converse(self) -> None:
         """Say that we are ready, and alive; do as we are told."""
-        channel = await Channel.open(socket.socket(fileno=self._assignment.channel))
+        channel = await Channel.open(_take(self._assignment.channel))
         self._server.state.on_enough_requests = lambda: channel.say(Word.RECYCLE)
         channel.say(Word.READY)
         living = asyncio.create_task(self._live(channel))
@@ -60,6 +60,13 @@ class Worker:
         while True:
             await asyncio.sleep(self._assignment.alive_interval)
             channel.say(Word.ALIVE)
+
+
+def _take(fd: int) -> socket.socket:
+    """Take over an inherited descriptor; what the application starts shall not inherit it."""
+    sock = socket.socket(fileno=fd)
+    sock.set_inheritable(False)
+    return sock
 
 
 def main() -> int:

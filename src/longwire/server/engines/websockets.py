@@ -50,6 +50,11 @@ class _Protocol(ServerProtocol):
         else:
             super().send_frame(frame)
 
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None  # a close may come between fragments (RFC 6455 section 5.4)
+        super().recv_frame(frame)
+
     def take_pongs(self) -> list[bytes]:
         """Return the pongs' bytes."""
         taken = [pong.serialize(mask=False) for pong in self.pongs]
@@ -88,7 +93,7 @@ class WebsocketsEngine:
         if protocol.parser_exc is not None:
             self._is_over = True
             sent = protocol.close_sent
-            is_ours = sent is not None and protocol.close_rcvd is None
+            is_ours = protocol.close_rcvd is None and not self._is_closing
             code, reason = (sent.code, sent.reason) if sent and is_ours else (PROTOCOL_ERROR, "")
             events.append(Failed(code, reason or str(protocol.parser_exc)))
         return events

@@ -113,11 +113,14 @@ class WsprotoEngine:
             self._send(TextMessage(data) if isinstance(data, str) else BytesMessage(data))
 
     def ping(self, payload: bytes = b"") -> None:
-        self._send(PingEvent(payload=payload))
+        if not self._is_over:
+            self._send(PingEvent(payload=payload))
 
     def close(self, code: int | None = None, reason: str = "") -> None:
         if code is not None:
             check_sendable(code, is_client=False)
+        if self._is_over:
+            return  # the answer to the peer's own close, or fault, is on its way
         cut = cut_reason(reason).decode()
         # The package knows this one by identity: an equal number would become 1000.
         sent = CloseReason.NO_STATUS_RCVD if code is None else code
