@@ -12,7 +12,6 @@ DEVIATIONS: dict[str, dict[str, str]] = {
         "test_messages_of_one_read_are_answered_before_its_close": ENDED,
     },
     "websockets": {
-        "test_received[close inside a message]": "a fault: the message is incomplete",
         "test_fault[16-bit length for 5 bytes]": "longer length fields are accepted",
         "test_fault[64-bit length for 5 bytes]": "longer length fields are accepted",
         "test_fault[64-bit length with its top bit]": "taken for a large one: 1009",
