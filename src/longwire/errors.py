@@ -13,6 +13,11 @@ LongwireError
 ├── ConfigError               an option that cannot work (also a ValueError)
 │   ├── AppImportError        the application does not import
 │   └── BindError             the address cannot be listened on
+├── HubError
+│   ├── InvalidRoom           no name of a room, or of a user (also a ValueError)
+│   ├── MessageTooLarge       a message over the hub's limit (also a ValueError)
+│   ├── HubClosed             the hub was closed
+│   └── BrokerError           the broker does not answer, or refuses (also a ConnectionError)
 ├── StartupError              the application's lifespan start-up failed
 └── WorkerError               a worker process ended before it was ready
 """
@@ -94,6 +99,26 @@ class BindError(ConfigError):
     """The address cannot be listened on."""
 
     exit_status = 1
+
+
+class HubError(LongwireError):
+    """A hub cannot do what it was asked for."""
+
+
+class InvalidRoom(HubError, ValueError):
+    """What was given is no name of a room, or of a user."""
+
+
+class MessageTooLarge(HubError, ValueError):
+    """A message, or the info of a client, is over the hub's limit."""
+
+
+class HubClosed(HubError):
+    """The hub was closed, and takes nothing more."""
+
+
+class BrokerError(HubError, ConnectionError):
+    """The broker does not answer, or refuses: the message names its address, no credentials."""
 
 
 class StartupError(LongwireError):

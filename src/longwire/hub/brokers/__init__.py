@@ -1,0 +1,48 @@
+"""The brokers by their addresses: `memory://`, `redis://host:6379/0`, `nats://host:4222`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from urllib.parse import urlsplit
+
+from longwire.errors import BrokerError
+from longwire.hub.broker import Broker
+
+PACKAGES = {
+    "memory": "memory",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "nats": "nats",
+    "tls": "nats",
+}
+"""The schemes, and the module (and extra) that knows each."""
+
+
+def broker_at(url: str) -> Broker:
+    """Return the broker of that address, not yet opened.
+
+    Raises BrokerError for an address that is none, and for one whose package is not installed.
+    """
+    scheme = urlsplit(url).scheme
+    package = PACKAGES.get(scheme)
+    if package is None:
+        known = ", ".join(f"{name}://" for name in PACKAGES)
+        raise BrokerError(f"a broker's address begins with one of {known}; got {redacted(url)!r}")
+    try:
+        module = import_module(f"longwire.hub.brokers.{package}")
+    except ImportError as error:
+        raise BrokerError(
+            f"{scheme}:// needs a package that is not installed ({error.name}): "
+            f"pip install 'longwire[{package}]'"
+        ) from None
+    broker: Broker = module.broker_at(url)
+    return broker
+
+
+def redacted(url: str) -> str:
+    """Return the address for logs and errors: no user, no password, no query string."""
+    parts = urlsplit(url.partition("?")[0])
+    if not parts.scheme or not parts.netloc:
+        return url.partition(":")[0]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,41 @@
+"""What may be the name of a room, or of a user."""
+
+from __future__ import annotations
+
+from longwire.errors import InvalidRoom
+
+MAX_BYTES = 200
+"""Of a name in UTF-8; brokers build keys and subjects of it, and theirs are bounded."""
+
+USER_PREFIX = "@"
+"""Begins the rooms that are users' own: no other room's name begins so."""
+
+
+def check_room(name: object) -> str:
+    """Return the name if it is one of a room; InvalidRoom says what it should be.
+
+    A str of 1 to 200 bytes in UTF-8, of printable characters without blanks, that does not begin
+    with `@`. Names are compared as they are: `Lobby` is not `lobby`.
+    """
+    if isinstance(name, str) and not name.startswith(USER_PREFIX):
+        return _check(name, "a room's name")
+    if isinstance(name, str):
+        raise InvalidRoom(f"a room's name does not begin with {USER_PREFIX!r}; got {name[:80]!r}")
+    raise InvalidRoom(f"a room's name is a str; got {type(name).__name__}")
+
+
+def room_of_user(user: object) -> str:
+    """Return the room that all connections of a user are in; InvalidRoom if it is no name."""
+    if not isinstance(user, str):
+        raise InvalidRoom(f"a user is a str; got {type(user).__name__}")
+    return USER_PREFIX + _check(user, "a user")
+
+
+def _check(name: str, what: str) -> str:
+    # str.isprintable() is False for control characters, for surrogates and for blanks but " ".
+    if name and name.isprintable() and " " not in name and len(name.encode()) <= MAX_BYTES:
+        return name
+    raise InvalidRoom(
+        f"{what} is 1 to {MAX_BYTES} bytes of printable characters without blanks; "
+        f"got {name[:80]!r}"
+    )
