@@ -13,6 +13,7 @@ from longwire.engine.handshake import (
     upgrade_response,
 )
 from longwire.engine.limits import Limits
+from longwire.engine.prepared import Prepared
 
 __all__ = [
     "Closed",
@@ -24,6 +25,7 @@ __all__ = [
     "Limits",
     "Ping",
     "Pong",
+    "Prepared",
     "Role",
     "State",
     "UpgradeRequest",

@@ -3,6 +3,7 @@ cimport cython
 from longwire.engine.frame_writer cimport write_frame, write_masked_frame, write_text_frame
 from longwire.engine.frames cimport FrameHeader
 from longwire.engine.masking cimport append_unmasked, mask, unmask_text
+from longwire.engine.prepared cimport Prepared
 from longwire.engine.utf8 cimport checked_until
 
 cdef object OPEN
@@ -53,6 +54,7 @@ cdef class Connection:
     cdef _fail(self, code, reason, list events)
     cdef _end(self, bytes farewell)
     cdef _add_pong(self, bytes payload)
+    cpdef send_prepared(self, Prepared message)
     @cython.locals(out=bytearray)
     cpdef data_to_send(self)
     cdef _write_pongs(self)

@@ -47,6 +47,7 @@ from longwire.engine.frames import (
 )
 from longwire.engine.limits import Limits, max_deflated, max_fragments
 from longwire.engine.masking import append_unmasked, mask, unmask_text
+from longwire.engine.prepared import Prepared
 from longwire.engine.utf8 import checked_until
 from longwire.errors import LocalProtocolError, RemoteProtocolError
 
@@ -372,6 +373,18 @@ class Connection:
             payload = self._deflate.compress(payload)
             first |= RSV1
         self._write_frame(first, payload)
+
+    def send_prepared(self, message: Prepared) -> None:
+        """Queue a message whose frames many connections share; raises as send() does."""
+        if self._state is not OPEN:
+            raise LocalProtocolError(f"cannot send a message: connection is {self._state.value}")
+        if self._is_client:
+            self.send(message.data)
+        elif self._deflate is not None and message.size >= self._deflate.threshold:
+            self._buffer().extend(message.deflated(self._deflate))
+            self._deflate.forget()
+        else:
+            self._buffer().extend(message.frame)
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a ping of at most 125 bytes; LocalProtocolError if it is longer or too late."""

@@ -84,6 +84,7 @@ class Deflate:
         "is_decompressor_fresh",
         "settings",
         "threshold",
+        "variant",
     )
 
     def __init__(
@@ -103,20 +104,35 @@ class Deflate:
         self._compressor: zlib._Compress | None = None
         self._decompressor: zlib._Decompress | None = None
         self.threshold = settings.threshold
+        # What decides how a message is compressed that begins with an empty window.
+        self.variant = compress_bits, settings.level, settings.memory_level
 
     def compress(self, payload: bytes) -> bytes:
         """Return the payload of a compressed message (RFC 7692 section 7.2.1)."""
         if not payload:
             return b"\x00"  # section 7.2.3.6
-        compressor = self._compressor
-        if compressor is None:
-            settings = self.settings
-            compressor = zlib.compressobj(
-                settings.level, zlib.DEFLATED, -self.compress_bits, settings.memory_level
-            )
+        compressor = self._compressor or self._new_compressor()
         data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
         self._compressor = None if self.is_compressor_fresh else compressor
         return data[: -len(TAIL)]
+
+    def compress_alone(self, payload: bytes) -> bytes:
+        """Return the payload compressed without what came before: good for any connection."""
+        if not payload:
+            return b"\x00"
+        compressor = self._new_compressor()
+        data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        return data[: -len(TAIL)]
+
+    def forget(self) -> None:
+        """Begin with an empty window: the peer has inflated what this compressor has not seen."""
+        self._compressor = None
+
+    def _new_compressor(self) -> zlib._Compress:
+        settings = self.settings
+        return zlib.compressobj(
+            settings.level, zlib.DEFLATED, -self.compress_bits, settings.memory_level
+        )
 
     def inflate(self, chunk: bytes, message: bytearray, limit: int) -> None:
         """Inflate a part of a message's payload, and add it to `message`.

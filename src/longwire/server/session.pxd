@@ -1,5 +1,6 @@
 cimport cython
 
+from longwire.engine.prepared cimport Prepared
 from longwire.server.awaitable cimport Awaitable
 from longwire.server.inbox cimport Inbox
 from longwire.server.outbox cimport Outbox
@@ -51,3 +52,4 @@ cdef class Session:
     cdef _parse(self, bytes data)
     cdef _pause_reading(self)
     cdef _send_data(self, message)
+    cpdef bint send_prepared(self, Prepared message) except -1

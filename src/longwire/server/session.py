@@ -15,6 +15,7 @@ from typing import Any
 
 from longwire.asgi import Message, Scope
 from longwire.engine import Closed, Failed, Ping, Pong
+from longwire.engine.prepared import Prepared
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import State, after_send, message_data
 from longwire.server import reports
@@ -285,9 +286,22 @@ class Session:
         data = message.get("text")
         if type(data) is not str or message.get("bytes") is not None:
             data = message_data(message)
-        self._engine.send(data, message.get("compress", True))  # type: ignore[union-attr]
+        is_plain = len(message) == 2  # type and data, as nearly always
+        compress = is_plain or message.get("compress", True)
+        self._engine.send(data, compress)  # type: ignore[union-attr]
         self._messages_sent += 1
         self._outbox.add(len(data))
+        if not is_plain and "attach" in message:
+            message["attach"](self.send_prepared)
+
+    def send_prepared(self, message: Prepared) -> bool:
+        """Send a message that goes to many; False if it has to go through send(), which waits."""
+        if self._state is not OPEN or self._outbox.is_full():
+            return False
+        self._engine.send_prepared(message)  # type: ignore[union-attr]
+        self._messages_sent += 1
+        self._outbox.add(message.size)
+        return True
 
     def _close(self, message: Message) -> None:
         code = message.get("code", 1000)

@@ -13,7 +13,7 @@ from email.utils import formatdate
 from typing import Any, Protocol
 
 from longwire.asgi import Address, ASGIApp, Header, Receive, Scope, Send
-from longwire.engine import Limits
+from longwire.engine import Limits, Prepared
 from longwire.server.address_limit import AddressLimit
 from longwire.server.compression import configured
 from longwire.server.config import Config
@@ -80,6 +80,7 @@ class ServerState:
             "longwire.compression": {},
             "longwire.limits": {},
             "longwire.drain": {"notice": self.drain_notice},
+            "longwire.fanout": {"prepare": Prepared},
         }
         self._static_headers: list[Header] = [*config.headers]
         if config.server_header and not any(name == b"server" for name, _ in config.headers):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
-from longwire.engine import Connection, Deflate, Event, Limits, Role
+from longwire.engine import Connection, Deflate, Event, Limits, Prepared, Role
 from longwire.errors import ConfigError
 
 PACKAGES = {"wsproto": "wsproto", "websockets": "websockets", "websockets-sansio": "websockets"}
@@ -28,6 +28,9 @@ class Engine(Protocol):
 
     def send(self, data: str | bytes, compress: bool = True) -> None:
         """Queue a message."""
+
+    def send_prepared(self, message: Prepared) -> None:
+        """Queue a message that goes to many connections."""
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a ping of at most 125 bytes."""

@@ -16,7 +16,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from longwire.engine import Closed, Deflate, Event, Failed, Limits, Ping, Pong
+from longwire.engine import Closed, Deflate, Event, Failed, Limits, Ping, Pong, Prepared
 from longwire.engine.codes import (
     INVALID_PAYLOAD,
     MESSAGE_TOO_BIG,
@@ -157,6 +157,9 @@ class WebsocketsEngine:
         finally:
             if self._deflate is not None:
                 self._protocol.extensions = [self._deflate]
+
+    def send_prepared(self, message: Prepared) -> None:
+        self.send(message.data)
 
     def ping(self, payload: bytes = b"") -> None:
         if self._protocol.state is State.OPEN:

@@ -18,7 +18,7 @@ from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError as PackageError
 
-from longwire.engine import Closed, Deflate, Event, Failed, Limits, Ping, Pong
+from longwire.engine import Closed, Deflate, Event, Failed, Limits, Ping, Pong, Prepared
 from longwire.engine.codes import (
     MESSAGE_TOO_BIG,
     NO_STATUS_RECEIVED,
@@ -111,6 +111,9 @@ class WsprotoEngine:
     def send(self, data: str | bytes, compress: bool = True) -> None:
         if not self._is_over or self._farewell is not None:  # what leaves last
             self._send(TextMessage(data) if isinstance(data, str) else BytesMessage(data))
+
+    def send_prepared(self, message: Prepared) -> None:
+        self.send(message.data)
 
     def ping(self, payload: bytes = b"") -> None:
         if not self._is_over:
