@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Any, Protocol
 
 from longwire.asgi import Scope
+from longwire.toolkit.extensions import extensions
 
 
 class Notice(Protocol):
@@ -23,7 +24,7 @@ class GoingAway:
     __slots__ = ("_notice",)
 
     def __init__(self, scope: Scope) -> None:
-        extension = (scope.get("extensions") or {}).get("longwire.drain") or {}
+        extension = extensions(scope).get("longwire.drain") or {}
         self._notice: Notice | None = extension.get("notice")
 
     def is_set(self) -> bool:

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocketState
 from longwire.asgi import ASGIApp, Message, Receive, Scope, Send
 from longwire.toolkit.codecs import JSONCodec
 from longwire.toolkit.disconnect import is_only_the_end
+from longwire.toolkit.extensions import can_deny
 from longwire.toolkit.guards.limits import MaxSize
 from longwire.toolkit.guards.origins import AllowedOrigins
 from longwire.toolkit.guards.refusal import Guard, Refusal, answer
@@ -191,7 +192,7 @@ def _is_left_to_others(websocket: WebSocket, error: HTTPException | WebSocketExc
     if isinstance(error, HTTPException):
         if websocket.application_state is not WebSocketState.CONNECTING:
             return not isinstance(error, Refusal)
-        if "websocket.http.response" not in (websocket.scope.get("extensions") or {}):
+        if not can_deny(websocket.scope):
             return False
     return "starlette.exception_handlers" in websocket.scope
 

@@ -38,6 +38,7 @@ from longwire.toolkit.disconnect import (
     WebSocketDisconnect,
     WebSocketDisconnected,
 )
+from longwire.toolkit.extensions import can_deny
 from longwire.toolkit.messages import unexpected
 from longwire.toolkit.notice import GoingAway
 from longwire.toolkit.options import Compression, options_of
@@ -184,7 +185,7 @@ class WebSocket(starlette.WebSocket):
         LifecycleError (a RuntimeError) on servers without `websocket.http.response`: there,
         close() refuses with a 403.
         """
-        if "websocket.http.response" not in (self.scope.get("extensions") or {}):
+        if not can_deny(self.scope):
             raise LifecycleError(
                 "this server cannot send a denial response; close() refuses with HTTP 403"
             )

@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketState
 
 from longwire.errors import LongwireError
+from longwire.toolkit.extensions import can_deny
 
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
@@ -73,7 +74,7 @@ async def answer(websocket: Any, error: HTTPException | WebSocketException) -> N
         await websocket.close(error.code, error.reason)
     elif websocket.application_state is WebSocketState.CONNECTED:
         await websocket.close(POLICY_VIOLATION, error.detail)
-    elif "websocket.http.response" in (websocket.scope.get("extensions") or {}):
+    elif can_deny(websocket.scope):
         response = PlainTextResponse(error.detail, error.status_code, error.headers)
         await websocket.send_denial_response(response)
     else:
