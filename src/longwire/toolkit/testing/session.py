@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
@@ -108,7 +107,7 @@ class AsyncWebSocketSession:
 
     async def send_json(self, data: Any, mode: str = "text") -> None:
         """Send a value as JSON, as a text message or with mode="binary" a binary one."""
-        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+        text = STANDARD.encode(data)
         await self._opened.send(text if mode == "text" else text.encode())
 
     async def receive(self, timeout: float | None = None) -> Message:
