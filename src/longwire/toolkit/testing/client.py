@@ -34,42 +34,49 @@ BASE_URL = "http://testserver"
 
 
 class _Connector:
-    """Makes the conversations of one client."""
+    """Makes the sessions of one client; `app` None is a live server."""
 
-    def __init__(self, app: ASGIApp | None, root_path: str, raise_app_exceptions: bool) -> None:
+    def __init__(
+        self, app: ASGIApp | None, root_path: str, raise_app_exceptions: bool, timeout: float
+    ) -> None:
         self._app = app
         self._root_path = root_path
         self._raises = raise_app_exceptions
+        self._timeout = timeout
         self.state: Mapping[str, Any] = {}
 
     def session(
         self,
         client: httpx2.Client | httpx2.AsyncClient,
         url: str,
-        subprotocols: Sequence[str],
-        headers: Mapping[str, str],
-        cookies: Mapping[str, str],
+        subprotocols: Sequence[str] | None,
+        headers: Mapping[str, str] | None,
+        cookies: Mapping[str, str] | None,
         params: Params | None,
-        timeout: float,
+        timeout: float | None,
     ) -> AsyncWebSocketSession:
+        """Return a session; what is None is left to the client's own."""
         target = handshake_url(client.base_url, url, client.params.merge(params))
+        offered = subprotocols or ()
         merged = {
             name: value
-            for name, value in {**client.headers, **headers}.items()
+            for name, value in {**client.headers, **(headers or {})}.items()
             if name.lower() not in ("connection", "accept-encoding")
         }
-        jar = {**dict(client.cookies), **cookies}
-        fields = handshake_headers(target, merged, jar, subprotocols)
+        jar = {**dict(client.cookies), **(cookies or {})}
+        fields = handshake_headers(target, merged, jar, offered)
 
         async def new_conversation() -> Conversation:
             scope = websocket_scope(
-                target, fields, subprotocols, root_path=self._root_path, state=self.state
+                target, fields, offered, root_path=self._root_path, state=self.state
             )
             if self._app is None:
                 return LiveConversation(target, scope)
             return MemoryConversation(self._app, scope, raise_app_exceptions=self._raises)
 
-        return AsyncWebSocketSession(new_conversation, timeout)
+        return AsyncWebSocketSession(
+            new_conversation, self._timeout if timeout is None else timeout
+        )
 
 
 class TestClient(StarletteTestClient):
@@ -95,10 +102,10 @@ class TestClient(StarletteTestClient):
         self._loop: Loop | None = None
         if isinstance(app, str):
             httpx2.Client.__init__(self, base_url=app, timeout=timeout, **options)
-            self._connector = _Connector(None, root_path, raise_server_exceptions)
+            self._connector = _Connector(None, root_path, raise_server_exceptions, timeout)
             return
         super().__init__(app, base_url, raise_server_exceptions, root_path, **options)
-        self._connector = _Connector(self.app, root_path, raise_server_exceptions)
+        self._connector = _Connector(self.app, root_path, raise_server_exceptions, timeout)
 
     @contextmanager
     def _running_loop(self) -> Iterator[Loop]:
@@ -164,11 +171,10 @@ class TestClient(StarletteTestClient):
         `params` are added to the URL's query, behind those of the client, as for HTTP. Raises
         Denied when the handshake is refused, and what the application raised.
         """
-        timeout = self._timeout_seconds if timeout is None else timeout
         session = self._connector.session(
-            self, url, subprotocols or (), headers or {}, cookies or {}, params, timeout
+            self, url, subprotocols, headers, cookies, params, timeout
         )
-        return WebSocketSession(session, self._running_loop, timeout)
+        return WebSocketSession(session, self._running_loop)
 
 
 class AsyncTestClient(httpx2.AsyncClient):
@@ -196,7 +202,7 @@ class AsyncTestClient(httpx2.AsyncClient):
                 root_path=root_path,
             )
         super().__init__(base_url=base_url, timeout=timeout, **options)
-        self._connector = _Connector(self._app, root_path, raise_app_exceptions)
+        self._connector = _Connector(self._app, root_path, raise_app_exceptions, timeout)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -236,12 +242,4 @@ class AsyncTestClient(httpx2.AsyncClient):
         `params` are added to the URL's query, behind those of the client, as for HTTP. Raises
         Denied when the handshake is refused, and what the application raised.
         """
-        return self._connector.session(
-            self,
-            url,
-            subprotocols or (),
-            headers or {},
-            cookies or {},
-            params,
-            self._timeout_seconds if timeout is None else timeout,
-        )
+        return self._connector.session(self, url, subprotocols, headers, cookies, params, timeout)

@@ -186,11 +186,10 @@ class WebSocketSession:
         self,
         session: AsyncWebSocketSession,
         new_loop: Callable[[], AbstractContextManager[Loop]],
-        timeout: float,
     ) -> None:
         self._session = session
         self._new_loop = new_loop
-        self._timeout = timeout
+        self._timeout = session._timeout
         self._stack = ExitStack()
         self._loop: Loop | None = None
 
