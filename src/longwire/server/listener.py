@@ -133,6 +133,10 @@ def close_all(sockets: list[socket.socket]) -> None:
 def close_listeners(sockets: list[socket.socket], config: Config) -> None:
     """Close the sockets, and remove the unix socket's file."""
     close_all(sockets)
+    _remove_file(config)
+
+
+def _remove_file(config: Config) -> None:
     if config.uds is not None:
         with contextlib.suppress(OSError):
             os.unlink(config.uds)
@@ -175,7 +179,7 @@ class Listening:
         for sockets in self.slots:
             close_all(sockets)
         if self.slots:
-            close_listeners([], self._config)
+            _remove_file(self._config)
         if self._lock is not None:
             self._lock.close()
         self.slots = []
