@@ -1,7 +1,10 @@
-"""The unix socket's file: whose it is, and when it may be removed."""
+"""The listening sockets: whose a unix socket's file is, and what is left of a bind that failed."""
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +14,7 @@ import pytest
 
 from longwire.errors import BindError
 from longwire.server.config import Config
-from longwire.server.listener import bind
+from longwire.server.listener import Listening, bind
 
 
 @contextmanager
@@ -38,3 +41,27 @@ def test_a_server_whose_backlog_is_full_is_in_use(tmp_path: Path) -> None:
             with pytest.raises(BindError, match="in use"):
                 bind(Config(uds=str(path)))
         assert path.is_socket()
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(socket.socket()) as lowest_free:
+        limit = lowest_free.fileno() + count
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_workers_that_find_too_few_descriptors_leave_the_address_free() -> None:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    listening = Listening(Config(port=port, workers=4))
+    with descriptors_left(3), pytest.raises(BindError, match=os.strerror(errno.EMFILE)) as failed:
+        listening.__enter__()
+    assert failed.value  # as long as it is there, so are the sockets that its traceback knows
+    with listening:
+        assert len(listening.slots) == 4

@@ -213,6 +213,8 @@ def _bind_shared(
     except BindError:
         for sockets in slots:
             close_all(sockets)
+        if lock is not None:
+            lock.close()
         raise
     return lock, slots
 
