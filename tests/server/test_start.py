@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
+from longwire.errors import BindError
+from longwire.server.config import Config
+from longwire.server.server import Server
+from tests.applications import echo
 from tests.conftest import Serve
 from tests.process import running
+from tests.wire import text, websocket
 
 HANGING = """
 import asyncio
@@ -64,3 +71,32 @@ async def test_the_shutdown_has_time_when_the_drain_has_none(serve: Serve) -> No
     async with serve(app, lifespan="on", timeout_graceful_shutdown=0) as server:
         assert await server.server.finish() == 0
         assert closed == ["files"]
+
+
+def bound(port: int = 0) -> socket.socket:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
+@pytest.mark.anyio
+async def test_an_address_taken_during_the_start_up_is_said_and_no_listener_is_left(
+    serve: Serve,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        mine = [stack.enter_context(bound()) for _ in range(2)]
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            # Two sockets that are only bound may share an address; who listens first has it.
+            stack.enter_context(bound(mine[1].getsockname()[1])).listen()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+
+        with pytest.raises(BindError, match="cannot be listened on: Address already in use"):
+            await Server(Config(app, lifespan="on"), mine).start()
+        async with serve(echo) as server, websocket(server) as client:
+            await client.send(text("hello"))
+            assert await client.message() == "hello"

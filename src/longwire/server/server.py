@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from longwire import __version__
-from longwire.errors import ConfigError
+from longwire.errors import BindError, ConfigError
 from longwire.server import session
 from longwire.server.application import load_application
 from longwire.server.config import Config
@@ -140,6 +140,7 @@ class Server:
             self._metrics = metrics
             protocol = ProxiedConnection if config.proxy_protocol else HttpProtocol
             for sock in self.sockets:
+                _listen(sock, config)
                 server = await loop.create_server(
                     lambda: protocol(state),
                     sock=sock,
@@ -149,7 +150,7 @@ class Server:
                 )
                 self._servers.append(server)
         except BaseException:
-            self._close_listeners()
+            self.stop_accepting()
             if metrics is not None:
                 await metrics.close()
             if self._lifespan is not None:
@@ -228,6 +229,18 @@ def longest_end(config: Config) -> float | None:
     if graceful is None:
         return None
     return graceful + CANCEL_TIMEOUT + max(graceful, MIN_SHUTDOWN_TIMEOUT)
+
+
+def _listen(sock: socket.socket, config: Config) -> None:
+    """Have the kernel take connections; BindError if somebody else has come to listen there.
+
+    Two sockets that are only bound may share an address. uvloop, left to listen, would keep quiet.
+    """
+    try:
+        sock.listen(config.backlog)
+    except OSError as error:
+        where = address(sock, config.is_tls)
+        raise BindError(f"{where} cannot be listened on: {error.strerror}") from None
 
 
 def _loop_factory(config: Config) -> Callable[[], asyncio.AbstractEventLoop]:
