@@ -30,6 +30,17 @@ class State(Enum):
     CLOSED = "closed"
 
 
+class Cause:
+    """What a server gives as the reason where it ends a connection, or finds it ended."""
+
+    REFUSED = "the handshake was refused"
+    LOST = "connection lost"
+    KEEPALIVE = "keepalive ping timeout"
+    DRAIN = "server going away"
+    LIFETIME = "maximum lifetime"
+    ERROR = "internal error"
+
+
 SENDS: Mapping[State, Mapping[str, State]] = {
     State.CONNECTING: {
         "websocket.accept": State.OPEN,

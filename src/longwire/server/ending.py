@@ -10,17 +10,6 @@ from typing import NamedTuple
 from longwire.errors import ConnectionClosed
 
 
-class Cause:
-    """What stands for a reason where the server ends a connection, or finds it ended."""
-
-    REFUSED = "the handshake was refused"
-    LOST = "connection lost"
-    KEEPALIVE = "keepalive ping timeout"
-    DRAIN = "server going away"
-    LIFETIME = "maximum lifetime"
-    ERROR = "internal error"
-
-
 class Initiator(Enum):
     """Who closed the connection first."""
 

@@ -17,12 +17,12 @@ from longwire.asgi import Message, Scope
 from longwire.engine import Closed, Failed, Ping, Pong
 from longwire.engine.prepared import Prepared
 from longwire.errors import ConnectionClosed, LifecycleError
-from longwire.lifecycle import State, after_send, message_data
+from longwire.lifecycle import Cause, State, after_send, message_data
 from longwire.server import reports
 from longwire.server.awaitable import Awaitable
 from longwire.server.closing import Closing, pause_reading, resume_reading
 from longwire.server.counters import Failure
-from longwire.server.ending import Cause, Ending, Initiator, Traffic, is_caused_by_closing
+from longwire.server.ending import Ending, Initiator, Traffic, is_caused_by_closing
 from longwire.server.engines import Engine
 from longwire.server.inbox import Inbox
 from longwire.server.keepalive import Keepalive, Verdict

@@ -23,6 +23,7 @@ from starlette.websockets import WebSocketState
 from longwire.asgi import Header, Message, Receive, Scope, Send
 from longwire.errors import LifecycleError
 from longwire.lifecycle import (
+    Cause,
     State,
     acceptance,
     after_receive,
@@ -55,8 +56,6 @@ STATES = {
     State.OPEN: WebSocketState.CONNECTED,
     State.CLOSED: WebSocketState.DISCONNECTED,
 }
-
-REFUSED = "the handshake was refused"
 
 ACCEPTED_BY_GUARD = "longwire.accepted"
 """In the scope from a guard's accept() to the handler's, which then does nothing."""
@@ -403,7 +402,7 @@ class WebSocket(starlette.WebSocket):
             code, reason = message.get("code", 1000), message.get("reason") or ""
             self._end(Closure(code, reason, ClosedBy.APPLICATION))
         else:
-            self._end(Closure(1006, REFUSED, ClosedBy.APPLICATION))
+            self._end(Closure(1006, Cause.REFUSED, ClosedBy.APPLICATION))
 
     def _lost(self, error: OSError) -> WebSocketDisconnect:
         """Note that the server could not send, and return what to raise."""
@@ -448,7 +447,7 @@ class WebSocket(starlette.WebSocket):
     def _after_the_end(self) -> WebSocketDisconnected:
         closure = self._closure
         if closure is None:
-            return WebSocketDisconnected(1006, REFUSED)
+            return WebSocketDisconnected(1006, Cause.REFUSED)
         return WebSocketDisconnected(closure.code, closure.reason)
 
     def _not_open(self, call: str) -> Exception:

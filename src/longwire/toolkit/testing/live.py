@@ -19,7 +19,7 @@ from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 from longwire.asgi import Header, Scope
-from longwire.lifecycle import State
+from longwire.lifecycle import Cause, State
 from longwire.toolkit.disconnect import WebSocketDisconnect
 from longwire.toolkit.testing.conversation import Data, ReceiveTimeout, refused
 
@@ -195,7 +195,7 @@ class LiveConversation:
         self._protocol.receive_eof()
         await self._on_events()
         if self._end is None:
-            self._end = WebSocketDisconnect(1006, "connection lost")
+            self._end = WebSocketDisconnect(1006, Cause.LOST)
         async with self._changed:
             self._changed.notify_all()
 

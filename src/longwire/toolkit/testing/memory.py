@@ -17,7 +17,7 @@ from typing import Any
 
 from longwire.asgi import ASGIApp, Header, Message, Scope
 from longwire.errors import ConnectionClosed
-from longwire.lifecycle import State, acceptance, after_send, closing, message_data
+from longwire.lifecycle import Cause, State, acceptance, after_send, closing, message_data
 from longwire.toolkit.disconnect import ClosedBy, WebSocketDisconnect, is_only_the_end
 from longwire.toolkit.testing.conversation import Data, ReceiveTimeout, refused
 from longwire.toolkit.testing.whereabouts import whereabouts
@@ -33,10 +33,6 @@ GRACE = 1.0
 """Seconds an application has to end by itself once its client has left; then it is cancelled."""
 
 APPLICATION = ClosedBy.APPLICATION
-INTERNAL_ERROR = "internal error"
-KEEPALIVE_TIMEOUT = "keepalive ping timeout"
-GOING_AWAY = "server going away"
-REFUSED = "the handshake was refused"
 
 
 class Drain:
@@ -120,10 +116,10 @@ class MemoryConversation:
         await self._leave(ClosedBy.CLIENT, code, reason, code, reason)
 
     async def lose(self) -> None:
-        await self._leave(ClosedBy.NOBODY, 1006, "connection lost", 1006, "")
+        await self._leave(ClosedBy.NOBODY, 1006, Cause.LOST, 1006, "")
 
     async def lose_pongs(self) -> None:
-        await self._leave(ClosedBy.SERVER, 1006, KEEPALIVE_TIMEOUT, 1011, KEEPALIVE_TIMEOUT)
+        await self._leave(ClosedBy.SERVER, 1006, Cause.KEEPALIVE, 1011, Cause.KEEPALIVE)
 
     async def stop_reading(self) -> None:
         self._bound = 0
@@ -138,7 +134,7 @@ class MemoryConversation:
     async def drain(self, code: int = 1012) -> None:
         """Close as a server that goes away does."""
         self._drain.set()
-        await self._leave(ClosedBy.SERVER, code, GOING_AWAY, code, GOING_AWAY)
+        await self._leave(ClosedBy.SERVER, code, Cause.DRAIN, code, Cause.DRAIN)
 
     async def _leave(self, by: ClosedBy, heard: int, why: str, seen: int, shown: str) -> None:
         """End the connection: the application hears one code, the client sees another."""
@@ -198,7 +194,7 @@ class MemoryConversation:
         if self._disconnect is None or not is_only_the_end(error):
             self._error = error
         if self.application_state is State.OPEN:
-            self._finish(APPLICATION, 1011, INTERNAL_ERROR, 1011, INTERNAL_ERROR)
+            self._finish(APPLICATION, 1011, Cause.ERROR, 1011, Cause.ERROR)
         else:
             self._deny(500, [], b"Internal Server Error", f"the application raised {error!r}")
 
@@ -263,7 +259,7 @@ class MemoryConversation:
 
     def _deny(self, status: int, headers: list[Header], body: bytes, cause: str) -> None:
         self._denial = (status, headers, body)
-        self._finish(ClosedBy.SERVER, 1006, REFUSED, 1006, cause)
+        self._finish(ClosedBy.SERVER, 1006, Cause.REFUSED, 1006, cause)
 
     def _finish(self, by: ClosedBy, heard: int, why: str, seen: int, shown: str) -> None:
         """Fix the end, for either side; the first one is the one."""
