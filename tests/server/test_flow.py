@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import time
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from longwire.asgi import Receive, Scope, Send
 from longwire.server.flow import Flusher
 from tests.applications import Deaf, echo
-from tests.conftest import Serve
+from tests.conftest import Serve, Served
 from tests.waiting import stable
 from tests.wire import (
     BINARY,
@@ -162,9 +164,12 @@ async def crawl(client: Wire) -> int:
     return 40 * 5_000
 
 
-async def test_a_slow_reader_gets_the_whole_last_response(
+@contextlib.asynccontextmanager
+async def last_response(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> AsyncIterator[tuple[Served, Wire]]:
+    """A connection's last response, of SIZE bytes, its head read; a peer that stops is soon cut."""
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"x" * SIZE})
@@ -173,6 +178,13 @@ async def test_a_slow_reader_gets_the_whole_last_response(
     async with serve(app) as server, connect(server, receive_buffer=4096) as client:
         await client.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         await client.reader.readuntil(b"\r\n\r\n")
+        yield server, client
+
+
+async def test_a_slow_reader_gets_the_whole_last_response(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with last_response(serve, monkeypatch) as (_, client):
         await client.reader.readexactly(SIZE - await crawl(client))
         assert await client.eof() == b""
 
@@ -180,14 +192,7 @@ async def test_a_slow_reader_gets_the_whole_last_response(
 async def test_a_reader_that_stops_at_the_last_response_is_cut(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": b"x" * SIZE})
-
-    monkeypatch.setattr("longwire.server.http.CLOSE_TIMEOUT", 0.2)
-    async with serve(app) as server, connect(server, receive_buffer=4096) as client:
-        await client.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-        await client.reader.readuntil(b"\r\n\r\n")
+    async with last_response(serve, monkeypatch) as (server, _):
         await asyncio.wait_for(server.state.idle.wait(), 5)
 
 
