@@ -100,3 +100,17 @@ async def test_an_address_taken_during_the_start_up_is_said_and_no_listener_is_l
         async with serve(echo) as server, websocket(server) as client:
             await client.send(text("hello"))
             assert await client.message() == "hello"
+
+
+@pytest.mark.anyio
+async def test_the_end_leaves_a_successors_unix_socket_alone(tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    first = Server(Config(echo, uds=str(path), lifespan="off"))
+    await first.start()
+    first.stop_accepting()
+    second = Server(Config(echo, uds=str(path), lifespan="off"))
+    await second.start()
+    await first.finish()
+    is_there = path.is_socket()
+    await second.finish()
+    assert (is_there, path.exists()) == (True, False)

@@ -192,10 +192,11 @@ class Server:
         self._close_listeners()
 
     def _close_listeners(self) -> None:
-        if self._given_sockets is None:
-            close_listeners(self.sockets, self.config)
-        else:
-            close_all(self.sockets)  # a unix socket's file is their owner's
+        sockets, self.sockets = self.sockets, []
+        if self._given_sockets is not None:
+            close_all(sockets)  # a unix socket's file is their owner's
+        elif sockets:  # the file that is there later may be another server's
+            close_listeners(sockets, self.config)
 
     def _greet(self) -> None:
         kind = "compiled" if session.__file__.endswith(".so") else "interpreted"
