@@ -7,6 +7,7 @@ import asyncio
 from longwire.server.http import HttpProtocol
 from longwire.server.peer import Peer
 from longwire.server.proxy_protocol import ProxyProtocolError, parse_proxy_header
+from longwire.server.scope import client_name
 from longwire.server.state import ServerState
 
 
@@ -71,8 +72,7 @@ class ProxiedConnection(asyncio.Protocol):
 
     def _refuse(self, reason: str) -> None:
         """Close without a word to the peer, which is no proxy of ours, and one to the log."""
-        client = self._peer.client
-        name = f"{client[0]}:{client[1]}" if client else "unix"
+        name = client_name(self._peer.client)
         self._state.logger.warning("%s - connection refused: %s", name, reason)
         self.abort()
 

@@ -103,7 +103,8 @@ def unanswered(logger: logging.Logger, scope: Scope, what: str) -> None:
 
 
 def _fields(scope: Scope, event: str) -> dict[str, Any]:
-    return {"event": event, "client": client_name(scope), "path": path_name(scope)}
+    client = client_name(scope.get("client"))
+    return {"event": event, "client": client, "path": path_name(scope)}
 
 
 def _amount(messages: int, size: int) -> str:

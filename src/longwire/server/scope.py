@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from longwire.asgi import SPEC_VERSION, Header, Scope, Versions
+from longwire.asgi import SPEC_VERSION, Address, Header, Scope, Versions
 
 VERSIONS: Versions = {"version": "3.0", "spec_version": SPEC_VERSION}
 
@@ -89,9 +89,8 @@ def make_scope(
     }
 
 
-def client_name(scope: Scope) -> str:
+def client_name(client: Address | None) -> str:
     """Return the client's address for the log."""
-    client = scope.get("client")
     return f"{client[0]}:{client[1]}" if client else "unix"
 
 
