@@ -10,7 +10,6 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
@@ -82,12 +81,11 @@ class LiveConversation:
         self._on_response()
 
     async def _connect(self) -> asyncio.StreamReader:
-        parts = urlsplit(self._url)
-        tls = ssl.create_default_context() if parts.scheme == "wss" else None
-        port = parts.port or (443 if tls else 80)
+        host, port = self.scope["server"]
+        tls = ssl.create_default_context() if self.scope["scheme"] == "wss" else None
         try:
             async with asyncio.timeout(self._timeout):
-                reader, self._writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
+                reader, self._writer = await asyncio.open_connection(host, port, ssl=tls)
         except TimeoutError:
             raise ReceiveTimeout(
                 f"no connection to {self._url} came about within {self._timeout:g} s"

@@ -9,9 +9,7 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 
 from longwire.asgi import SPEC_VERSION, Header, Scope
-
-DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
-
+from longwire.toolkit.guards.origins import DEFAULT_PORTS
 
 Params = httpx2.QueryParams | Mapping[str, Any] | list[tuple[str, Any]] | str
 """A query as httpx2 takes it."""
