@@ -20,6 +20,9 @@ Address = tuple[str, int]
 
 SPEC_VERSION = "2.5"
 
+SENDABLE_CODES = ((1000, 1003), (1007, 1009), (1011, 1014), (3000, 4999))
+"""Close codes that an application may send, from the first to the last of each pair."""
+
 
 class Versions(TypedDict):
     version: Literal["3.0"]
@@ -108,3 +111,10 @@ class DenialBody(TypedDict):
     type: Literal["websocket.http.response.body"]
     body: NotRequired[bytes]
     more_body: NotRequired[bool]
+
+
+def is_sendable_code(code: object) -> bool:
+    """Return whether an application may close with this code (RFC 6455 section 7.4)."""
+    if not isinstance(code, int) or isinstance(code, bool):
+        return False
+    return any(first <= code <= last for first, last in SENDABLE_CODES)

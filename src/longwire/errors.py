@@ -15,6 +15,7 @@ LongwireError
 │   └── BindError             the address cannot be listened on
 ├── HubError
 │   ├── InvalidRoom           no name of a room, or of a user (also a ValueError)
+│   ├── InvalidPosition       no position (also a ValueError)
 │   ├── MessageTooLarge       a message over the hub's limit (also a ValueError)
 │   ├── HubClosed             the hub was closed
 │   └── BrokerError           the broker does not answer, or refuses (also a ConnectionError)
@@ -107,6 +108,10 @@ class HubError(LongwireError):
 
 class InvalidRoom(HubError, ValueError):
     """What was given is no name of a room, or of a user."""
+
+
+class InvalidPosition(HubError, ValueError):
+    """What was given is no position in a room's history."""
 
 
 class MessageTooLarge(HubError, ValueError):

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from longwire.asgi import is_sendable_code
 from longwire.errors import LifecycleError, LocalProtocolError
 
 
@@ -123,7 +124,6 @@ def message_data(message: Mapping[str, Any]) -> str | bytes:
 # ---- what a server refuses to put on the wire -----------------------------------------------
 # For servers without the engine, which has the same rules: it knows nothing of ASGI.
 
-SENDABLE_CODES = ((1000, 1003), (1007, 1009), (1011, 1014), (3000, 4999))
 MAX_REASON_BYTES = 123
 TOKEN_BYTES = frozenset((string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~").encode())
 HANDSHAKE_HEADERS = frozenset((b"connection", b"upgrade", b"content-length", b"transfer-encoding"))
@@ -140,7 +140,7 @@ def closing(message: Mapping[str, Any]) -> tuple[int, str]:
         raise LifecycleError("a close code is an int; got None")
     if not isinstance(code, int) or isinstance(code, bool):
         raise LocalProtocolError(f"a close code is an int; got {code!r}")
-    if not any(first <= code <= last for first, last in SENDABLE_CODES):
+    if not is_sendable_code(code):
         raise LocalProtocolError(
             f"close code {code} may not be sent; "
             "use 1000-1003, 1007-1009, 1011-1014 or 3000-4999 (RFC 6455 section 7.4)"

@@ -6,8 +6,14 @@ has data, sender and position, a client has an id, a user and an info.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
+
+from longwire.errors import InvalidPosition
+
+FORM = re.compile(r"(?P<offset>[0-9]{1,19}):(?P<epoch>[!-~]{1,64})", re.ASCII)
+"""A position as text; the offset is one of 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +33,11 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position:
-        """Return the position that str() wrote; ValueError for what is none."""
-        offset, colon, epoch = text.partition(":")
-        if not (colon and offset.isascii() and offset.isdigit() and len(offset) < 20):
-            raise ValueError(f"a position is offset:epoch, as in 17:k3x9; got {text[:80]!r}")
-        if not (0 < len(epoch) <= 64 and epoch.isascii() and epoch.isprintable()):
-            raise ValueError(f"a position is offset:epoch, as in 17:k3x9; got {text[:80]!r}")
-        return cls(int(offset), epoch)
+        """Return the position that str() wrote; InvalidPosition for what is none."""
+        match = FORM.fullmatch(text)
+        if match is None:
+            raise InvalidPosition(f"a position is offset:epoch, as in 17:k3x9; got {text[:80]!r}")
+        return cls(int(match["offset"]), match["epoch"])
 
 
 @dataclass(frozen=True, slots=True)

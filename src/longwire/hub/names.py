@@ -1,7 +1,8 @@
-"""What may be the name of a room, or of a user."""
+"""What may be the name of a room or of a user, and what a close code."""
 
 from __future__ import annotations
 
+from longwire.asgi import is_sendable_code
 from longwire.errors import InvalidRoom
 
 MAX_BYTES = 200
@@ -29,6 +30,14 @@ def room_of_user(user: object) -> str:
     if not isinstance(user, str):
         raise InvalidRoom(f"a user is a str; got {type(user).__name__}")
     return USER_PREFIX + _check(user, "a user")
+
+
+def check_close_code(code: int) -> None:
+    """Raise ValueError for a code that an application may not send (RFC 6455 section 7.4)."""
+    if not is_sendable_code(code):
+        raise ValueError(
+            f"close code {code!r} may not be sent; use 1000-1003, 1007-1009, 1011-1014 or 3000-4999"
+        )
 
 
 def _check(name: str, what: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from longwire.asgi import is_sendable_code
 from longwire.hub.events import (
     Client,
     Disconnect,
@@ -84,9 +85,9 @@ def decode(
     if letter == LEAVE:
         return Leave(room, client_from_json(head.get("client")))
     if letter == DISCONNECT:
-        code = head.get("code")
-        if type(code) is not int or not 1000 <= code <= 4999:
-            raise InvalidEnvelope("a close code is 1000 to 4999")
+        code: Any = head.get("code")
+        if not is_sendable_code(code):
+            raise InvalidEnvelope("no close code")
         return Disconnect(room, code, _text_or_none(head, "reason") or "")
     raise InvalidEnvelope("no kind of event")
 

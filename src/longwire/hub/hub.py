@@ -1,0 +1,396 @@
+"""The hub of one process: its members, its rooms, and the broker to the other nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from longwire.asgi import Send
+from longwire.errors import (
+    ConnectionClosed,
+    HubError,
+    MessageTooLarge,
+)
+from longwire.hub.broker import Broker
+from longwire.hub.brokers import broker_at
+from longwire.hub.brokers.memory import MemoryBroker
+from longwire.hub.counters import Counters
+from longwire.hub.events import (
+    Client,
+    Disconnect,
+    Draft,
+    History,
+    Joined,
+    Position,
+)
+from longwire.hub.member import Member
+from longwire.hub.message import Format, as_published
+from longwire.hub.names import USER_PREFIX, check_close_code, check_room, room_of_user
+from longwire.hub.options import (
+    KIB,
+    MAX_INFO,
+    OutboxOptions,
+    Overflow,
+    RoomOptions,
+)
+from longwire.hub.rooms import Rooms
+from longwire.hub.subscription import Subscription
+
+BROKER_VARIABLE = "LONGWIRE_BROKER"
+"""The address of the broker where the application names none; the server sets it for workers."""
+
+WORKERS_VARIABLE = "LONGWIRE_WORKERS"
+"""How many processes run this application, if a supervisor says so."""
+
+MAX_MESSAGE_SIZE = 256 * KIB
+"""Bytes of a message: what goes to many is paid for many times."""
+
+OUTBOX = OutboxOptions()
+ROOM = RoomOptions()
+READER = OutboxOptions(overflow=Overflow.DROP_OLDEST)
+"""A subscription of the application: what it does not read in time is old."""
+
+logger = logging.getLogger("longwire.hub")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What this node holds at the moment."""
+
+    members: int
+    users: int
+    rooms: int
+
+
+class Hub:
+    """Rooms, and who is in them. One for each process; all of it belongs to one event loop.
+
+    `broker` is an address or a Broker; without one it is what LONGWIRE_BROKER says, or this
+    process alone. `rooms` has the RoomOptions by the part of a room's name before the first colon,
+    `room` those of the rest. `format` makes of events what members are sent, unless connect() names
+    another, and `encode` a str or bytes of a message that is neither.
+
+    The hub opens when it is first used; `async with hub:` in a lifespan opens it at the start, so
+    that a broker that does not answer stops the start-up, and closes it at the end.
+    """
+
+    def __init__(
+        self,
+        broker: Broker | str | None = None,
+        *,
+        outbox: OutboxOptions = OUTBOX,
+        room: RoomOptions = ROOM,
+        rooms: Mapping[str, RoomOptions] | None = None,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        format: Format = as_published,
+        encode: Callable[[Any], str | bytes] | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self._outbox = outbox
+        self._max_size = max_message_size
+        self._format = format
+        self._encode = encode or _to_json
+        self._rooms = Rooms(_find_broker(broker), room, rooms or {}, self.counters)
+        self._members: set[Member] = set()
+        self._subscriptions: set[Subscription] = set()
+
+    async def open(self) -> None:
+        """Connect to the broker, once. Raises BrokerError if it does not answer, HubClosed."""
+        await self._rooms.open()
+
+    async def close(self) -> None:
+        """Let all members and subscriptions go, and the broker. Idempotent.
+
+        The connections themselves stay open; closing those is the server's.
+        """
+        self._rooms.refuse()
+        for subscription in self._subscriptions:
+            subscription.stop()
+        for member in list(self._members):
+            await self.discharge(member)
+        await self._rooms.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # ---- members ----------------------------------------------------------------------------
+
+    def connect(
+        self,
+        connection: Any,
+        *,
+        user: str | None = None,
+        format: Format | None = None,
+        outbox: OutboxOptions | None = None,
+        scope: Mapping[str, Any] | None = None,
+    ) -> Member:
+        """Return the member for a connection: `async with hub.connect(websocket) as member:`.
+
+        `connection` is a WebSocket with a send() for ASGI messages (starlette's, FastAPI's,
+        Litestar's, ours) or that send() itself; then `scope` says whether the server has more.
+        Raises InvalidRoom for a user that can be none.
+        """
+        if user is not None:
+            room_of_user(user)
+        send: Send = getattr(connection, "send", connection)
+        if not callable(send):
+            raise TypeError(f"a connection is a WebSocket or its send(); got {connection!r}")
+        if scope is None:
+            scope = getattr(connection, "scope", None)
+        return Member(self, send, scope, user, format or self._format, outbox or self._outbox)
+
+    async def enlist(self, member: Member) -> None:
+        """Know a member; Member.start() is how it is called."""
+        await self.open()
+        self._members.add(member)
+        if member.user is not None:
+            name = room_of_user(member.user)
+            try:
+                room = await self._rooms.hold(name)
+                room.add(member, Client(member.id, member.user))
+                self._rooms.release(room)
+            except BaseException:
+                self._members.discard(member)
+                raise
+
+    async def discharge(self, member: Member) -> None:
+        """Forget a member; Member.end() is how it is called."""
+        if member in self._members:
+            self._members.discard(member)
+            names = [*member.rooms]
+            if member.user is not None:
+                names.append(room_of_user(member.user))
+            member.rooms.clear()
+            # In a task: the end of the block is often a cancellation, and this has to happen.
+            departures = [self._rooms.start(self._remove(member, name)) for name in names]
+            await member.outbox.end()
+            if departures:
+                await asyncio.shield(asyncio.gather(*departures))
+        else:
+            await member.outbox.end()
+
+    def forget_soon(self, member: Member) -> None:
+        """Forget a member whose connection has ended."""
+        self._rooms.start(self.discharge(member))
+
+    async def join(
+        self, member: Member, name: str, info: Any, since: Position | str | None
+    ) -> Joined:
+        """Let a member into a room; Member.join() is how it is called."""
+        check_room(name)
+        self._check_info(info)
+        if isinstance(since, str):
+            since = Position.parse(since)
+        if member not in self._members:
+            raise ConnectionClosed(1006, "the member is not, or no longer, connected")
+        client = Client(member.id, member.user, info)
+        room = await self._rooms.hold(name)
+        try:
+            joined = await room.admit(member, client, since)
+            member.rooms.add(name)
+            await self._rooms.enter(room, client)
+            if member not in self._members:
+                raise ConnectionClosed(1006, "the connection has ended meanwhile")
+        except BaseException:
+            member.rooms.discard(name)
+            self._rooms.start(self._remove(member, name))
+            raise
+        finally:
+            self._rooms.release(room)
+        return joined
+
+    async def leave(self, member: Member, name: str) -> None:
+        """Let a member out of a room; Member.leave() is how it is called."""
+        check_room(name)
+        member.rooms.discard(name)
+        await asyncio.shield(self._rooms.start(self._remove(member, name)))
+
+    async def _remove(self, member: Member, name: str) -> None:
+        room = self._rooms.find(name)
+        client = None if room is None else room.remove(member)
+        if room is None or client is None:
+            return
+        room.holds += 1
+        await self._rooms.exit(room, client)
+        unsubscribing = self._rooms.release(room)
+        if unsubscribing is not None:
+            await unsubscribing
+
+    # ---- messages ---------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        room: str,
+        message: Any,
+        *,
+        exclude: Member | None = None,
+        sender: Member | None = None,
+        key: str | None = None,
+    ) -> Position | None:
+        """Send a message to all in the room, on all nodes, but for one member if need be.
+
+        `message` is a str (a text message), bytes (a binary one), or a value for JSON. `sender` is
+        told to formats, with the info that it joined with. `key` names what the message is the
+        latest value of (OutboxOptions, KEEP_LATEST). Returns its position in the history, None
+        without history. Never waits for a member: only for the broker to take it.
+
+        Raises InvalidRoom, MessageTooLarge, TypeError for what is no JSON, HubClosed, and
+        BrokerError: then it is not known to have been sent.
+        """
+        check_room(room)
+        client = None if sender is None else self._client(sender, room)
+        exclude_id = None if exclude is None else exclude.id
+        draft = Draft(self.encode(message), client, _check_key(key), exclude_id)
+        return await self._publish(room, draft)
+
+    async def send_to_user(self, user: str, message: Any, *, key: str | None = None) -> None:
+        """Send a message to all connections of a user, on all nodes. Raises as publish() does."""
+        await self._publish(room_of_user(user), Draft(self.encode(message), None, _check_key(key)))
+
+    async def disconnect_user(self, user: str, code: int = 1008, reason: str = "") -> None:
+        """Close all connections of a user, on all nodes. Raises as publish() does, and ValueError
+        for a code that cannot be sent (RFC 6455 section 7.4).
+        """
+        check_close_code(code)
+        await self.open()
+        await self._rooms.broker.signal(Disconnect(room_of_user(user), code, reason))
+
+    async def _publish(self, room: str, draft: Draft) -> Position | None:
+        if not self._rooms.is_open:
+            await self.open()
+        self.counters.published += 1
+        return await self._rooms.broker.publish(room, draft, self._rooms.options_of(room).window)
+
+    def encode(self, message: Any) -> str | bytes:
+        """Return a message as it is sent. Raises MessageTooLarge, UnicodeEncodeError for a lone
+        surrogate, and what `encode` raises.
+        """
+        data = message if isinstance(message, (str, bytes)) else self._encode(message)
+        size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+        if size > self._max_size:
+            raise MessageTooLarge(f"a message has {self._max_size} bytes at most; got {size}")
+        return data
+
+    # ---- questions --------------------------------------------------------------------------
+
+    def members(self, room: str) -> list[Member]:
+        """Return the members in the room that are connected to this process."""
+        known = self._rooms.find(check_room(room))
+        return [] if known is None else list(known.clients)
+
+    async def presence(self, room: str) -> list[Client]:
+        """Return who is in the room, on all nodes, in no order. Raises BrokerError."""
+        check_room(room)
+        await self.open()
+        return await self._rooms.presence.present(room)
+
+    async def history(
+        self, room: str, *, since: Position | str | None = None, limit: int | None = None
+    ) -> History:
+        """Return what was published in the room: after `since` the oldest `limit`, else the latest.
+
+        `is_whole` is False if something after `since` is no longer there. Raises HubError for a
+        room without history, InvalidRoom, InvalidPosition, BrokerError.
+        """
+        window = self._rooms.options_of(check_room(room)).window
+        if not window.size:
+            raise HubError(f"room {room!r} keeps no history")
+        if limit is not None and limit < 0:
+            raise ValueError(f"a limit is 0 or more; got {limit}")
+        if isinstance(since, str):
+            since = Position.parse(since)
+        await self.open()
+        return await self._rooms.broker.history(room, window, since, limit)
+
+    def subscribe(
+        self,
+        room: str,
+        *,
+        since: Position | str | None = None,
+        options: OutboxOptions = READER,
+    ) -> Subscription:
+        """Return what happens in a room, for the application: `async with hub.subscribe(room) as
+        events:`, then `async for event in events:`. Raises InvalidRoom.
+        """
+        return Subscription(self, check_room(room), since, options)
+
+    def counts(self) -> Counts:
+        """Return how much this node holds."""
+        rooms = [room.name.startswith(USER_PREFIX) for room in self._rooms]
+        return Counts(len(self._members), sum(rooms), len(rooms) - sum(rooms))
+
+    async def enter_subscription(
+        self, subscription: Subscription, name: str, since: Position | str | None
+    ) -> None:
+        """Begin a subscription; its block is how it is called."""
+        if isinstance(since, str):
+            since = Position.parse(since)
+        await self.open()
+        room = await self._rooms.hold(name)
+        try:
+            await room.admit(subscription, Client(self._rooms.id), since)
+            self._subscriptions.add(subscription)
+        finally:
+            self._rooms.release(room)
+
+    async def exit_subscription(self, subscription: Subscription, name: str) -> None:
+        """End a subscription; its block is how it is called."""
+        self._subscriptions.discard(subscription)
+        room = self._rooms.find(name)
+        if room is not None:
+            room.remove(subscription)
+            room.holds += 1
+            unsubscribing = self._rooms.release(room)
+            if unsubscribing is not None:
+                await asyncio.shield(unsubscribing)
+
+    def _client(self, member: Member, name: str) -> Client:
+        room = self._rooms.find(name)
+        known = None if room is None else room.clients.get(member)
+        return known or Client(member.id, member.user)
+
+    def _check_info(self, info: Any) -> None:
+        if info is not None and len(_to_json(info).encode()) > MAX_INFO:
+            raise MessageTooLarge(f"a client's info has {MAX_INFO} bytes of JSON at most")
+
+
+def _find_broker(broker: Broker | str | None) -> Broker:
+    """Return the broker of a hub, and say so if its rooms end where others begin."""
+    if broker is None:
+        broker = os.environ.get(BROKER_VARIABLE) or "memory://"
+    if isinstance(broker, str):
+        broker = broker_at(broker)
+    workers = os.environ.get(WORKERS_VARIABLE, "")
+    if isinstance(broker, MemoryBroker) and workers.isdigit() and int(workers) > 1:
+        logger.warning(
+            "this is one of %s workers, and each has rooms of its own: whoever is connected to "
+            "another worker hears nothing. Install longwire[nats], or set %s to a broker",
+            workers,
+            BROKER_VARIABLE,
+        )
+    return broker
+
+
+def _check_key(key: str | None) -> str | None:
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= 200):
+        raise ValueError(f"a key is a str of 1 to 200 characters; got {str(key)[:80]!r}")
+    return key
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

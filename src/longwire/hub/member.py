@@ -1,0 +1,137 @@
+"""A connection in the hub: the rooms it is in, and the one way in which it is sent something."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from longwire.asgi import Send
+from longwire.hub.events import Event, Joined, Position, Publication
+from longwire.hub.message import Format, Message, find_prepare
+from longwire.hub.names import check_close_code
+from longwire.hub.options import OutboxOptions
+from longwire.hub.outbox import Outbox
+
+if TYPE_CHECKING:
+    from longwire.hub.hub import Hub
+
+FLUSH_SECONDS = 1.0
+"""How long the end of a block that went well waits for what is still to be sent."""
+
+logger = logging.getLogger("longwire.hub")
+
+
+class Member:
+    """What Hub.connect() returns: an async context manager, and the member inside of its block.
+
+    However the block ends, the member has left its rooms then. Where a framework has callbacks
+    instead of a block: start() when the connection opens, end() when it closes.
+    """
+
+    __slots__ = ("_hub", "_is_started", "format", "id", "outbox", "rooms", "user")
+
+    def __init__(
+        self,
+        hub: Hub,
+        send: Send,
+        scope: Mapping[str, Any] | None,
+        user: str | None,
+        format: Format,
+        outbox: OutboxOptions,
+    ) -> None:
+        self._hub = hub
+        self._is_started = False
+        self.id = secrets.token_hex(8)
+        self.user = user
+        self.format = format
+        self.rooms: set[str] = set()  # the names of those it has joined
+        self.outbox = Outbox(send, find_prepare(scope), outbox, hub.counters, self._on_lost)
+
+    def __repr__(self) -> str:
+        return f"<Member {self.id} user={self.user!r} rooms={sorted(self.rooms)}>"
+
+    @property
+    def dropped(self) -> int:
+        """Messages that it was not sent because it did not keep up."""
+        return self.outbox.dropped
+
+    async def start(self) -> Self:
+        """Be connected. Raises HubClosed, and BrokerError if there is a user."""
+        if not self._is_started:
+            self._is_started = True
+            await self._hub.enlist(self)
+        return self
+
+    async def end(self) -> None:
+        """Leave all rooms, and send nothing more; the connection stays as it is. Idempotent."""
+        await self._hub.discharge(self)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                await self.outbox.flush(FLUSH_SECONDS)
+        finally:
+            await self.end()
+
+    async def join(
+        self, room: str, *, info: Any = None, since: Position | str | None = None
+    ) -> Joined:
+        """Be in the room: from now on, what is published there is sent to this member.
+
+        `info`, any JSON value of up to 4 KiB, is what the others see in the room's presence. With
+        `since`, a Position or its str, what was published after it is sent first, all of it in
+        order and once; the answer's `is_recovered` is False if that cannot be had any more, and
+        then only what comes from now on is sent. Joining again changes the info.
+
+        Raises InvalidRoom, InvalidPosition, MessageTooLarge for the info, TypeError if it is no
+        JSON, HubClosed, and BrokerError; after any of them, the member is not in the room.
+        """
+        return await self._hub.join(self, room, info, since)
+
+    async def leave(self, room: str) -> None:
+        """Be in the room no more. Harmless if it is not."""
+        await self._hub.leave(self, room)
+
+    async def send(self, message: Any) -> bool:
+        """Send to this member alone, behind what waits for it: str, bytes, or a value for JSON.
+
+        Never waits for the peer; returns whether the message was taken. Raises MessageTooLarge.
+        """
+        return self.outbox.post(Message(self._hub.encode(message)))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection; what waits for it is given up. Does not wait. Idempotent.
+
+        Raises ValueError for a code that cannot be sent (RFC 6455 section 7.4).
+        """
+        check_close_code(code)
+        self.close_soon(code, reason)
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """Close the connection, from a task of its own."""
+        self.outbox.close(code, reason)
+
+    def take(self, event: Event) -> None:
+        """Send this event to this member alone, in its format."""
+        try:
+            data = self.format(event)
+        except Exception:
+            logger.exception("a format failed on %s", type(event).__name__)
+            return
+        if data is not None:
+            key = event.key if isinstance(event, Publication) else None
+            self.outbox.post(Message(data, key))
+
+    def _on_lost(self) -> None:
+        self._hub.forget_soon(self)

@@ -1,0 +1,319 @@
+"""One room on this node: who of us is in it, where it stands, and how it catches up.
+
+    broker --take()--> in order? --deliver()--> members by format, subscriptions
+                         |no
+                         +--> history --> what was missed, then what came meanwhile
+
+A publication names the offset before it. If that is not where the room stands, something was lost,
+or came twice: what the history says is believed, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
+
+from longwire.errors import BrokerError
+from longwire.hub.counters import Counters
+from longwire.hub.events import (
+    Client,
+    Disconnect,
+    Event,
+    Gap,
+    History,
+    Join,
+    Joined,
+    Leave,
+    Position,
+    Publication,
+    RoomEvent,
+)
+from longwire.hub.member import Member
+from longwire.hub.message import Format, Message
+from longwire.hub.options import OnGap, RoomOptions
+
+MAX_HELD = 4096
+"""Events held back while the history is read; more, and the history is read again instead."""
+
+MAX_ATTEMPTS = 3
+"""Times the history is read for one publication that does not follow: then it is not ours."""
+
+FIRST_DELAY, LAST_DELAY = 0.2, 5.0
+"""Seconds before the history is asked for again, doubling, less a random half: not all at once."""
+
+TOO_FAR_BEHIND = 1013
+
+logger = logging.getLogger("longwire.hub")
+
+ReadHistory = Callable[["Position | None"], Awaitable[History]]
+
+
+class Reader(Protocol):
+    """Somebody who is in the room: a member, or a subscription of the application."""
+
+    def take(self, event: Event) -> None:
+        """Take an event, in order. Never waits."""
+
+
+class Room:
+    """A room that this node has subscribed to, or is about to."""
+
+    __slots__ = (
+        "_catching_up",
+        "_counters",
+        "_groups",
+        "_held",
+        "_joining",
+        "_read_history",
+        "_subscriptions",
+        "clients",
+        "holds",
+        "is_subscribed",
+        "lock",
+        "name",
+        "options",
+        "position",
+    )
+
+    def __init__(
+        self, name: str, options: RoomOptions, counters: Counters, read_history: ReadHistory
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.position: Position | None = None  # what everybody here has been told up to
+        self.is_subscribed = False
+        self.lock = asyncio.Lock()  # held while subscribing and unsubscribing
+        self.holds = 0  # joins under way: the room stays
+        self.clients: dict[Member, Client] = {}
+        self._counters = counters
+        self._read_history = read_history
+        self._groups: dict[Format, dict[str, Member]] = {}  # members by id, for each format
+        self._subscriptions: set[Reader] = set()
+        self._joining: dict[Reader, list[Event]] = {}  # what happens while they read the history
+        self._held: list[Publication] | None = None  # what happens while the room does
+        self._catching_up: asyncio.Task[None] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.clients or self._subscriptions or self._joining or self.holds)
+
+    def subscribing(self) -> None:
+        """Hold back what comes from now on: the position is not known yet."""
+        self._held = []
+
+    def subscribed(self, position: Position | None) -> None:
+        """Begin at this position, with what was held back behind it."""
+        self.position = position
+        self.is_subscribed = True
+        if not self._release():
+            self.catch_up()
+
+    # ---- who is here ------------------------------------------------------------------------
+
+    async def admit(self, reader: Reader, client: Client, since: Position | None) -> Joined:
+        """Let somebody in: the answer, what was missed, and then what happens, in that order."""
+        if since is None or self.position is None:
+            is_recovered = None if since is None else False
+            joined = Joined(self.name, client, self.position, is_recovered)
+            reader.take(joined)
+            self.add(reader, client)
+            return joined
+        held = self._joining[reader] = []
+        try:
+            # From the older of both places: the room comes along if it is behind.
+            history = await self._read_history(_older(since, self.position))
+            self._advance(history)
+        finally:
+            del self._joining[reader]
+        end = history.position
+        is_recovered = history.is_whole and len(held) < MAX_HELD
+        joined = Joined(self.name, client, end if is_recovered else self.position, is_recovered)
+        reader.take(joined)
+        if is_recovered:
+            for publication in history.publications:
+                if not _is_known(publication, since):
+                    reader.take(publication)
+            for event in held:
+                if not _is_known(event, end):
+                    reader.take(event)
+        self.add(reader, client)
+        return joined
+
+    def add(self, reader: Reader, client: Client) -> None:
+        """Give somebody what happens from now on."""
+        if isinstance(reader, Member):
+            self.clients[reader] = client
+            self._groups.setdefault(reader.format, {})[reader.id] = reader
+        else:
+            self._subscriptions.add(reader)
+
+    def remove(self, reader: Reader) -> Client | None:
+        """Let somebody go; return who it was, None if it was not here."""
+        if not isinstance(reader, Member):
+            self._subscriptions.discard(reader)
+            return None
+        group = self._groups.get(reader.format)
+        if group is not None:
+            group.pop(reader.id, None)
+            if not group:
+                del self._groups[reader.format]
+        return self.clients.pop(reader, None)
+
+    # ---- what happens -----------------------------------------------------------------------
+
+    def take(self, event: RoomEvent) -> None:
+        """Take an event from the broker."""
+        if isinstance(event, Publication):
+            self._counters.received += 1
+            if self._held is not None:
+                self._hold(event)
+            elif not self._follow(event):
+                self._held = [event]
+                self.catch_up()
+        elif isinstance(event, Disconnect):
+            for member in list(self.clients):
+                member.close_soon(event.code, event.reason)
+        else:
+            self.deliver(event)
+
+    def deliver(self, event: Publication | Join | Leave | Gap) -> None:
+        """Give the event to everybody here; a format that fails costs its own members only."""
+        exclude = event.exclude if isinstance(event, Publication) else None
+        key = event.key if isinstance(event, Publication) else None
+        for format, members in list(self._groups.items()):
+            try:
+                data = format(event)
+            except Exception:
+                logger.exception(
+                    "a format failed on %s in room %r", type(event).__name__, self.name
+                )
+                continue
+            if data is None:
+                continue
+            message = Message(data, key)
+            skipped = None if exclude is None else members.get(exclude)
+            if skipped is None:
+                for member in members.values():
+                    member.outbox.post(message)
+            else:
+                for member in members.values():
+                    if member is not skipped:
+                        member.outbox.post(message)
+            self._counters.delivered += len(members) - (skipped is not None)
+        for reader in list(self._subscriptions):
+            reader.take(event)
+        for held in self._joining.values():
+            if len(held) < MAX_HELD:
+                held.append(event)
+
+    def _follow(self, publication: Publication) -> bool:
+        """Deliver the publication if it is the next one; return False if its place is unclear."""
+        position, known = publication.position, self.position
+        if position is not None and known is not None:
+            if position.epoch != known.epoch:
+                return False
+            if position.offset <= known.offset:
+                self._counters.deduplicated += 1
+                return True
+            if publication.previous != known.offset:
+                return False
+            self.position = position
+        self.deliver(publication)
+        return True
+
+    # ---- catching up ------------------------------------------------------------------------
+
+    def catch_up(self) -> None:
+        """Read what the history has behind our position; meanwhile publications are held back."""
+        if self.position is None or not self.is_subscribed:
+            return
+        if self._catching_up is None:
+            if self._held is None:
+                self._held = []
+            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        delay = FIRST_DELAY
+        attempts = 0
+        try:
+            while attempts < MAX_ATTEMPTS:
+                try:
+                    history = await self._read_history(self.position)
+                except BrokerError as error:
+                    logger.warning("room %r cannot catch up yet: %s", self.name, error)
+                    await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                    delay = min(2 * delay, LAST_DELAY)
+                    continue
+                attempts += 1
+                if history.is_whole:
+                    self._advance(history)
+                else:
+                    self._bridge(history)
+                if self._release():
+                    return
+            logger.warning("room %r: publications outside its history are dropped", self.name)
+            self._held = None
+        finally:
+            self._catching_up = None
+
+    def _advance(self, history: History) -> None:
+        """Deliver what the room has missed up to the end of this history, if it is whole."""
+        known = self.position
+        if not history.is_whole or known is None or known.epoch != history.position.epoch:
+            return
+        for publication in history.publications:
+            if not _is_known(publication, self.position):
+                self.position = publication.position
+                self.deliver(publication)
+
+    def _bridge(self, history: History) -> None:
+        """Go on behind a gap, by the policy."""
+        since, self.position = self.position, history.position
+        self._counters.gaps += 1
+        logger.warning("room %r: publications were lost behind %s", self.name, since)
+        self.deliver(Gap(self.name, since, history.position))
+        if self.options.on_gap is OnGap.CLOSE:
+            for member in list(self.clients):
+                member.close_soon(TOO_FAR_BEHIND, "messages were lost")
+        elif self.options.on_gap is OnGap.RESYNC:
+            for publication in history.publications:
+                self.deliver(publication)
+
+    def _hold(self, publication: Publication) -> None:
+        assert self._held is not None
+        if len(self._held) == MAX_HELD:
+            self._held.clear()  # the history has them; what comes next will not follow
+        self._held.append(publication)
+
+    def _release(self) -> bool:
+        """Deliver what was held back, as far as it follows; return whether all of it did."""
+        held, self._held = self._held or [], None
+        for index, publication in enumerate(held):
+            if not self._follow(publication):
+                self._held = held[index:]
+                return False
+        return True
+
+    def stop(self) -> None:
+        """Let go of the task that catches up."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self.clients)
+
+
+def _is_known(event: Event, position: Position | None) -> bool:
+    """Return whether the event is a publication up to the position, in the same epoch."""
+    if not isinstance(event, Publication) or event.position is None or position is None:
+        return False
+    return event.position.offset <= position.offset
+
+
+def _older(first: Position, second: Position) -> Position:
+    if first.epoch != second.epoch or first.offset <= second.offset:
+        return first
+    return second

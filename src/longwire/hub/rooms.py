@@ -1,0 +1,221 @@
+"""The rooms of this node: subscribed while somebody here is in them, and restored after an outage.
+
+This is what the broker sees of a hub (broker.Node), and the only part that talks to it about rooms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any
+
+from longwire.errors import BrokerError, HubClosed, HubError
+from longwire.hub.broker import Broker, Presence
+from longwire.hub.counters import Counters
+from longwire.hub.events import Client, History, Position, RoomEvent
+from longwire.hub.names import USER_PREFIX
+from longwire.hub.options import USER_ROOM, RoomOptions
+from longwire.hub.room import Room
+
+RESTORED_AT_ONCE = 64
+"""Clients entered again at a time, after the broker was away."""
+
+logger = logging.getLogger("longwire.hub")
+
+
+class Rooms:
+    """`options` are the rooms' by the part of their name before the first colon."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        default: RoomOptions,
+        options: Mapping[str, RoomOptions],
+        counters: Counters,
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        self.broker = broker
+        self.is_open = False
+        self._is_closed = False
+        self._default = default
+        self._options = dict(options)
+        self._counters = counters
+        self._rooms: dict[str, Room] = {}
+        self._owed: dict[tuple[str, str], Client] = {}  # exits that the broker has not heard of
+        self._opening: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter(self._rooms.values())
+
+    def find(self, name: str) -> Room | None:
+        """Return the room if somebody here is in it."""
+        return self._rooms.get(name)
+
+    def options_of(self, name: str) -> RoomOptions:
+        """Return how a room behaves."""
+        if name.startswith(USER_PREFIX):
+            return USER_ROOM
+        if not self._options:
+            return self._default
+        return self._options.get(name.partition(":")[0], self._default)
+
+    # ---- from start to end ------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect to the broker, once. Raises BrokerError if it does not answer, HubClosed."""
+        if self._is_closed:
+            raise HubClosed("the hub is closed")
+        if not self.is_open:
+            if self._opening is None:
+                self._opening = self.start(self._open())
+            await asyncio.shield(self._opening)
+
+    async def _open(self) -> None:
+        try:
+            await self.broker.open(self)
+            self.is_open = True
+        finally:
+            self._opening = None
+
+    def refuse(self) -> None:
+        """Open no more."""
+        self._is_closed = True
+
+    async def close(self) -> None:
+        """Let go of all rooms, and of the broker."""
+        self.refuse()
+        for room in self._rooms.values():
+            room.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._rooms.clear()
+        if self.is_open:
+            self.is_open = False
+            await self.broker.close()
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something that nobody may cancel but the hub's end."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # ---- subscribed while needed ------------------------------------------------------------
+
+    async def hold(self, name: str) -> Room:
+        """Return the room, subscribed, and staying so until it is released. Raises BrokerError."""
+        await self.open()
+        room = self._rooms.get(name)
+        if room is None:
+            options = self.options_of(name)
+            room = self._rooms[name] = Room(name, options, self._counters, self._reader_of(name))
+        room.holds += 1
+        try:
+            if not room.is_subscribed:
+                await self._subscribe(room)
+        except BaseException:
+            self.release(room)
+            raise
+        return room
+
+    async def _subscribe(self, room: Room) -> None:
+        async with room.lock:
+            if not room.is_subscribed:
+                room.subscribing()
+                room.subscribed(await self.broker.subscribe(room.name, room.options.window))
+
+    def release(self, room: Room) -> asyncio.Task[None] | None:
+        """Let go of the room; if nobody is left, return what ends its subscription."""
+        room.holds -= 1
+        return self.start(self._unsubscribe(room)) if room.is_empty else None
+
+    async def _unsubscribe(self, room: Room) -> None:
+        async with room.lock:
+            if not room.is_empty:
+                return
+            room.stop()
+            if room.is_subscribed:
+                room.is_subscribed = False
+                try:
+                    await self.broker.unsubscribe(room.name)
+                except BrokerError as error:
+                    logger.warning("unsubscribing from room %r: %s", room.name, error)
+            # It stays in the table until now, so that whoever joins meanwhile waits for the lock.
+            if room.is_empty and self._rooms.get(room.name) is room:
+                del self._rooms[room.name]
+
+    def _reader_of(self, name: str) -> Callable[[Position | None], Coroutine[Any, Any, History]]:
+        window = self.options_of(name).window
+        return lambda since: self.broker.history(name, window, since)
+
+    # ---- who is in them ---------------------------------------------------------------------
+
+    @property
+    def presence(self) -> Presence:
+        """The broker as what tells who is where; HubError if it cannot."""
+        if isinstance(self.broker, Presence):
+            return self.broker
+        raise HubError("this broker cannot tell who is present: use RoomOptions(presence=False)")
+
+    async def enter(self, room: Room, client: Client) -> None:
+        """Tell the others that a client of this node is in the room. Raises BrokerError."""
+        if room.options.presence:
+            self._owed.pop((room.name, client.id), None)
+            await self.presence.enter(room.name, client)
+
+    async def exit(self, room: Room, client: Client) -> None:
+        """Tell the others that it is not; if the broker is away, once it is back."""
+        if room.options.presence:
+            try:
+                await self.presence.exit(room.name, client)
+            except BrokerError as error:
+                # Else a node that lives would keep a ghost.
+                logger.warning("leaving room %r is to be said again: %s", room.name, error)
+                self._owed[room.name, client.id] = client
+
+    # ---- what the broker says ---------------------------------------------------------------
+
+    def on_event(self, event: RoomEvent) -> None:
+        """Take an event from the broker."""
+        room = self._rooms.get(event.room)
+        if room is not None:
+            room.take(event)
+
+    def on_lost(self, error: str) -> None:
+        """The broker does not answer."""
+        logger.warning("the broker does not answer, and is tried again: %s", error)
+
+    def on_restored(self) -> None:
+        """The broker answers again: catch up, and say who is here."""
+        logger.warning("the broker answers again; rooms read what they have missed")
+        for room in self._rooms.values():
+            room.catch_up()
+        self.start(self._enter_again())
+
+    async def _enter_again(self) -> None:
+        owed, self._owed = self._owed, {}
+        try:
+            for (name, _), client in owed.items():
+                await self.presence.exit(name, client)
+            entries = [
+                (room.name, client)
+                for room in self._rooms.values()
+                if room.options.presence
+                for client in room.clients.values()
+            ]
+            for start in range(0, len(entries), RESTORED_AT_ONCE):
+                part = entries[start : start + RESTORED_AT_ONCE]
+                await asyncio.gather(*(self._enter_if_here(*entry) for entry in part))
+        except BrokerError as error:  # it is away again, and will say when it is back
+            logger.warning("the rooms could not be entered again: %s", error)
+            self._owed = {**owed, **self._owed}
+
+    async def _enter_if_here(self, name: str, client: Client) -> None:
+        room = self._rooms.get(name)
+        if room is not None and client in room.clients.values():
+            await self.presence.enter(name, client)
