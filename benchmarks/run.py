@@ -1,6 +1,6 @@
-"""`make bench`: Longwire beside uvicorn, in turns, in one run; the table of ratios.
+"""`make bench`: Longwire beside its peers, in turns, in one run; the tables of ratios.
 
-    python -m benchmarks.run [--rounds 3] [--time 3] [--only memory] [--servers longwire,uvicorn]
+    python -m benchmarks.run [--rounds 3] [--time 3] [--only fan-out] [--servers longwire,uvicorn]
 
 A server has one core to itself, the load generator the other. Each round measures every server
 once, one after the other; a figure is the median of the rounds, a ratio the median of the
@@ -17,18 +17,21 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scenarios import Scenario, scenarios, toolkit_scenarios
+from benchmarks.scenarios import Scenario, fanout_scenarios, scenarios, toolkit_scenarios
 from benchmarks.servers import LOAD_CORE, ROOT, Running, commands, install_peers, running
 
 BUILD = ROOT / ".artifacts" / "bench"
 WSLOAD = BUILD / "wsload"
-OURS, REFERENCE, RAW_TCP, TOOLKIT = "longwire", "uvicorn", "raw-tcp", "toolkit"
+OURS, REFERENCE, RAW_TCP = "longwire", "uvicorn", "raw-tcp"
+TOOLKIT = ("toolkit", OURS)
+FANOUT = ("hub", "starlette", "picows", "bun")
 
 Result = dict[str, Any]
 
@@ -44,39 +47,33 @@ def main() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     build()
-    install_peers()
     console = Console(width=max(Console().width, 100))
     console.print(machine())
-    chosen = [s for s in scenarios(arguments.time) if arguments.only in s.name]
     faults = 0
-    title = "medians; a ratio above 1 is in Longwire's favour"
-    if chosen:
-        faults += compare(console, title, chosen, servers, (OURS, REFERENCE), arguments.rounds)
-    chosen = [s for s in toolkit_scenarios(arguments.time) if arguments.only in s.name]
-    title = "the toolkit's receive_text() and send_text(), beside the raw ASGI echo"
-    if chosen:
-        pair = (TOOLKIT, OURS)
-        faults += compare(console, title, chosen, list(pair), pair, arguments.rounds)
+    for title, found, names in (
+        ("one server beside the other", scenarios(arguments.time), servers),
+        ("the toolkit beside the raw ASGI echo", toolkit_scenarios(arguments.time), TOOLKIT),
+        ("the hub beside others' fan-out", fanout_scenarios(arguments.time), FANOUT),
+    ):
+        chosen = [scenario for scenario in found if arguments.only in scenario.name]
+        if chosen:
+            install_peers(names)
+            faults += compare(console, title, chosen, names, arguments.rounds)
     console.print(f"every result: {BUILD / 'results.jsonl'}")
     return 1 if faults else 0
 
 
 def compare(
-    console: Console,
-    title: str,
-    chosen: list[Scenario],
-    servers: list[str],
-    pair: tuple[str, str],
-    rounds: int,
+    console: Console, title: str, chosen: list[Scenario], servers: Sequence[str], rounds: int
 ) -> int:
-    """Measure the scenarios, print their table; the ratio is between the two of `pair`."""
-    table = new_table(title, servers)
+    """Measure the scenarios, print their table; ratios are the first server's to the others."""
+    table = new_table(f"{title}: medians; a ratio above 1 is in our favour", servers)
     faults = 0
     for scenario in chosen:
         able = [name for name in servers if scenario.is_echo or name != RAW_TCP]
         results = measure(scenario, able, rounds)
         faults += keep(scenario, results)
-        add_row(table, scenario, servers, results, pair)
+        add_row(table, scenario, servers, results)
     console.print(table)
     return faults
 
@@ -129,7 +126,7 @@ def keep(scenario: Scenario, results: dict[str, list[Result]]) -> int:
     return faults
 
 
-def new_table(title: str, servers: list[str]) -> Table:
+def new_table(title: str, servers: Sequence[str]) -> Table:
     table = Table(title=title)
     table.add_column("scenario")
     for name in servers:
@@ -140,29 +137,28 @@ def new_table(title: str, servers: list[str]) -> Table:
 
 
 def add_row(
-    table: Table,
-    scenario: Scenario,
-    servers: list[str],
-    results: dict[str, list[Result]],
-    pair: tuple[str, str],
+    table: Table, scenario: Scenario, servers: Sequence[str], results: dict[str, list[Result]]
 ) -> None:
-    subject, reference = pair
     figures = {name: [r[scenario.figure] for r in found] for name, found in results.items()}
     cells = [
         f"{statistics.median(figures[name]):,.0f} {scenario.unit}" if name in figures else "-"
         for name in servers
     ]
-    ratio = met = "-"
-    if subject in figures and reference in figures:
-        pairs = zip(figures[subject], figures[reference], strict=True)
-        value = statistics.median(scenario.ratio(ours, theirs) for ours, theirs in pairs)
-        ratio, met = f"{value:.2f}", "yes" if value >= scenario.floor else "no"
-    first = results.get(subject) or next(iter(results.values()))
-    cpu = statistics.median(r.get("server_cpu", 0) for r in first)
-    client = statistics.median(r["client_cpu"] for r in first)
+    subject = servers[0]
+    ratios, floors, verdicts = [], [], []
+    for reference, floor in scenario.floors.items():
+        if reference in figures and reference != subject:
+            pairs = zip(figures[subject], figures[reference], strict=True)
+            ratio = statistics.median(scenario.ratio(ours, theirs) for ours, theirs in pairs)
+            ratios.append(f"{reference} {ratio:.2f}")
+            floors.append(f"{floor:g}")
+            verdicts.append("yes" if ratio >= floor else "no")
+    cpu = statistics.median(r.get("server_cpu", 0) for r in results[subject])
+    client = statistics.median(r["client_cpu"] for r in results[subject])
     table.add_row(
-        scenario.name, *cells, ratio, f"{scenario.floor:g}", met, f"{cpu:.2f} / {client:.2f}"
-    )
+        scenario.name, *cells, *("\n".join(lines) or "-" for lines in (ratios, floors, verdicts)),
+        f"{cpu:.2f} / {client:.2f}",
+    )  # fmt: skip
 
 
 def machine() -> str:

@@ -1,10 +1,12 @@
-"""What is measured, and the floors: the ratios to uvicorn that the project holds itself to."""
+"""What is measured, and the floors: the ratios to others that the project holds itself to."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 IDLE_CONNECTIONS = 10_000
+UVICORN = "uvicorn"
 
 
 @dataclass(frozen=True)
@@ -15,9 +17,9 @@ class Scenario:
     arguments: tuple[str, ...]
     figure: str
     unit: str
-    floor: float
+    floors: Mapping[str, float]  # by the server that ours is compared with
     is_less_better: bool = False
-    is_fresh: bool = False  # needs a process that has served nothing yet
+    is_fresh: bool = False  # needs a process that has served nothing yet, not even a warm-up
 
     @property
     def is_echo(self) -> bool:
@@ -32,28 +34,47 @@ class Scenario:
 def scenarios(seconds: float) -> list[Scenario]:
     """Return all scenarios, each measured for so many seconds."""
     timed = ("--time", str(seconds))
-    echo = ("echo", *timed)
+    memory = f"memory, {IDLE_CONNECTIONS} idle"
+    idle = ("idle", f"-n{IDLE_CONNECTIONS}", "--hold=1")
     return [
-        Scenario("100 connections, 1 in flight", (*echo, "-n100"), "msg_per_s", "msg/s", 2.4),
-        Scenario("10 connections, 32 in flight", (*echo, "-n10", "-w32"), "msg_per_s", "msg/s", 10),
-        Scenario("1 connection", (*echo, "-n1"), "msg_per_s", "msg/s", 1.7),
-        Scenario("1 MiB messages", (*echo, "-n1", "-s1M"), "msg_per_s", "msg/s", 1.5),
-        Scenario("handshakes", ("connect", *timed, "-c64"), "handshakes_per_s", "1/s", 2.5),
+        _echo("100 connections, 1 in flight", (*timed, "-n100"), {UVICORN: 2.4}),
+        _echo("10 connections, 32 in flight", (*timed, "-n10", "-w32"), {UVICORN: 10}),
+        _echo("1 connection", (*timed, "-n1"), {UVICORN: 1.7}),
+        _echo("1 MiB messages", (*timed, "-n1", "-s1M"), {UVICORN: 1.5}),
         Scenario(
-            f"memory, {IDLE_CONNECTIONS} idle", ("idle", f"-n{IDLE_CONNECTIONS}", "--hold=1"),
-            "bytes_per_connection", "B", 3, is_less_better=True, is_fresh=True,
+            "handshakes", ("connect", *timed, "-c64"), "handshakes_per_s", "1/s", {UVICORN: 2.5}
+        ),
+        Scenario(
+            memory, idle, "bytes_per_connection", "B", {UVICORN: 3},
+            is_less_better=True, is_fresh=True,
         ),
     ]  # fmt: skip
 
 
 def toolkit_scenarios(seconds: float) -> list[Scenario]:
     """Return what the toolkit is measured with, beside the raw echo: at most 15 % may it cost."""
-    echo = ("echo", "--time", str(seconds))
-    floor = 1 - 0.15
+    timed = ("--time", str(seconds))
+    floor = {"longwire": 1 - 0.15}
     return [
-        Scenario("toolkit, 100 connections", (*echo, "-n100"), "msg_per_s", "msg/s", floor),
-        Scenario("toolkit, 1 connection", (*echo, "-n1"), "msg_per_s", "msg/s", floor),
-        Scenario(
-            "toolkit, 10 x 32 in flight", (*echo, "-n10", "-w32"), "msg_per_s", "msg/s", floor
-        ),
+        _echo("toolkit, 100 connections", (*timed, "-n100"), floor),
+        _echo("toolkit, 1 connection", (*timed, "-n1"), floor),
+        _echo("toolkit, 10 x 32 in flight", (*timed, "-n10", "-w32"), floor),
     ]
+
+
+def fanout_scenarios(seconds: float) -> list[Scenario]:
+    """Return what the hub is measured with, beside others' ways to send one message to many."""
+    scenarios = []
+    for receivers in (1000, 5000):
+        for window, floors in (
+            (1, {"starlette": 2, "picows": 0.9}),
+            (8, {"starlette": 3, "bun": 1}),
+        ):
+            load = ("fanout", "--time", str(seconds), f"-n{receivers}", "-s128", f"-w{window}")
+            name = f"fan-out to {receivers}, {window} in flight"
+            scenarios.append(Scenario(name, load, "deliveries_per_s", "1/s", floors, is_fresh=True))
+    return scenarios
+
+
+def _echo(name: str, arguments: tuple[str, ...], floors: Mapping[str, float]) -> Scenario:
+    return Scenario(name, ("echo", *arguments), "msg_per_s", "msg/s", floors)

@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".artifacts" / "peers"
-PEER_PACKAGES = ("uvicorn==0.54", "uvloop", "httptools", "websockets")
+PEER_PACKAGES = ("uvicorn==0.54", "uvloop", "httptools", "websockets", "starlette", "picows==2.3.1")
+BUN_PACKAGE = "@oven/bun-linux-x64@1.4.5"
+BUN = PEERS / "node_modules" / "@oven" / "bun-linux-x64" / "bin" / "bun"
 
 SERVER_CORE = 0
 LOAD_CORE = 1
@@ -35,28 +37,41 @@ class Running:
 
 def commands(port: int) -> dict[str, list[str]]:
     """Return the command of each server that can be measured."""
-    echo = "benchmarks.echo:app"
-    uvicorn = [str(PEERS / "bin" / "python"), "-m", "uvicorn"]
-    return {
-        "longwire": [sys.executable, "-m", "longwire", "serve", echo, f"--port={port}", *OPTIONS],
-        "uvicorn": [
-            *uvicorn, echo, f"--port={port}", *OPTIONS,
+    python = str(PEERS / "bin" / "python")
+
+    def longwire(app: str) -> list[str]:
+        return [sys.executable, "-m", "longwire", "serve", app, f"--port={port}", *OPTIONS]
+
+    def uvicorn(app: str) -> list[str]:
+        return [
+            python, "-m", "uvicorn", app, f"--port={port}", *OPTIONS,
             "--ws=websockets-sansio", "--http=httptools",
-        ],
-        "toolkit": [
-            sys.executable, "-m", "longwire", "serve", "benchmarks.toolkit_echo:app",
-            f"--port={port}", *OPTIONS,
-        ],
+        ]  # fmt: skip
+
+    return {
+        "longwire": longwire("benchmarks.echo:app"),
+        "uvicorn": uvicorn("benchmarks.echo:app"),
+        "toolkit": longwire("benchmarks.toolkit_echo:app"),
         "raw-tcp": [sys.executable, "-m", "benchmarks.raw_tcp", str(port)],
-    }  # fmt: skip
+        "hub": longwire("benchmarks.fanout:app"),
+        "starlette": uvicorn("benchmarks.peers.starlette_loop:app"),
+        "picows": [python, "-m", "benchmarks.peers.picows_server", str(port)],
+        "bun": [str(BUN), "benchmarks/peers/bun_publish.js", str(port)],
+    }
 
 
-def install_peers() -> None:
-    """Make the environment of the peer, once."""
-    if (PEERS / "bin" / "uvicorn").exists():
-        return
-    subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-    subprocess.run([str(PEERS / "bin" / "pip"), "install", "-q", *PEER_PACKAGES], check=True)
+def install_peers(names: Iterable[str]) -> None:
+    """Make the peers' environment, once; Bun, of 50 MB, only if it is measured."""
+    installed = PEERS / "installed"
+    if not installed.exists() or installed.read_text() != repr(PEER_PACKAGES):
+        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
+        subprocess.run([str(PEERS / "bin" / "pip"), "install", "-q", *PEER_PACKAGES], check=True)
+        installed.write_text(repr(PEER_PACKAGES))
+    if "bun" in names and not BUN.exists():
+        subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(PEERS), BUN_PACKAGE],
+            check=True,
+        )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""The fan-out as other servers do it; what anybody sends goes to all who are connected."""
