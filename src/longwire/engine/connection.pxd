@@ -54,6 +54,7 @@ cdef class Connection:
     cdef _fail(self, code, reason, list events)
     cdef _end(self, bytes farewell)
     cdef _add_pong(self, bytes payload)
+    @cython.locals(out=bytearray)
     cpdef send_prepared(self, Prepared message)
     @cython.locals(out=bytearray)
     cpdef data_to_send(self)

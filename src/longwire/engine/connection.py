@@ -380,11 +380,13 @@ class Connection:
             raise LocalProtocolError(f"cannot send a message: connection is {self._state.value}")
         if self._is_client:
             self.send(message.data)
-        elif self._deflate is not None and message.size >= self._deflate.threshold:
-            self._buffer().extend(message.deflated(self._deflate))
+            return
+        out = self._buffer()
+        if self._deflate is not None and message.size >= self._deflate.threshold:
+            out += message.deflated(self._deflate)
             self._deflate.forget()
         else:
-            self._buffer().extend(message.frame)
+            out += message.frame
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a ping of at most 125 bytes; LocalProtocolError if it is longer or too late."""

@@ -210,6 +210,13 @@ class Outbox:
         self._on_lost()
 
 
+def post_to_all(outboxes: dict[str, Outbox], message: Message, skipped: Outbox | None) -> None:
+    """Post one message to many, but for one of them if need be."""
+    for outbox in outboxes.values():
+        if outbox is not skipped:
+            outbox.post(message)
+
+
 def _start(coroutine: Any) -> asyncio.Task[None]:
     # Not in the publisher's context: what a request has in its variables is not the writer's.
     return asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context())

@@ -34,6 +34,7 @@ from longwire.hub.events import (
 from longwire.hub.member import Member
 from longwire.hub.message import Format, Message
 from longwire.hub.options import OnGap, RoomOptions
+from longwire.hub.outbox import Outbox, post_to_all
 
 MAX_HELD = 4096
 """Events held back while the history is read; more, and the history is read again instead."""
@@ -90,7 +91,7 @@ class Room:
         self.clients: dict[Member, Client] = {}
         self._counters = counters
         self._read_history = read_history
-        self._groups: dict[Format, dict[str, Member]] = {}  # members by id, for each format
+        self._groups: dict[Format, dict[str, Outbox]] = {}  # by member's id, for each format
         self._subscriptions: set[Reader] = set()
         self._joining: dict[Reader, list[Event]] = {}  # what happens while they read the history
         self._held: list[Publication] | None = None  # what happens while the room does
@@ -146,7 +147,7 @@ class Room:
         """Give somebody what happens from now on."""
         if isinstance(reader, Member):
             self.clients[reader] = client
-            self._groups.setdefault(reader.format, {})[reader.id] = reader
+            self._groups.setdefault(reader.format, {})[reader.id] = reader.outbox
         else:
             self._subscriptions.add(reader)
 
@@ -183,7 +184,7 @@ class Room:
         """Give the event to everybody here; a format that fails costs its own members only."""
         exclude = event.exclude if isinstance(event, Publication) else None
         key = event.key if isinstance(event, Publication) else None
-        for format, members in list(self._groups.items()):
+        for format, outboxes in list(self._groups.items()):
             try:
                 data = format(event)
             except Exception:
@@ -193,16 +194,9 @@ class Room:
                 continue
             if data is None:
                 continue
-            message = Message(data, key)
-            skipped = None if exclude is None else members.get(exclude)
-            if skipped is None:
-                for member in members.values():
-                    member.outbox.post(message)
-            else:
-                for member in members.values():
-                    if member is not skipped:
-                        member.outbox.post(message)
-            self._counters.delivered += len(members) - (skipped is not None)
+            skipped = None if exclude is None else outboxes.get(exclude)
+            post_to_all(outboxes, Message(data, key), skipped)
+            self._counters.delivered += len(outboxes) - (skipped is not None)
         for reader in list(self._subscriptions):
             reader.take(event)
         for held in self._joining.values():

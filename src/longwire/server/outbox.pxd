@@ -1,6 +1,7 @@
 cimport cython
 
 from longwire.server.awaitable cimport Awaitable
+from longwire.server.direct cimport descriptor_of, send_now
 
 
 @cython.final
@@ -8,6 +9,8 @@ cdef class Outbox:
     cdef object _transport
     cdef object _flusher
     cdef object _engine
+    cdef int _descriptor
+    cdef bint _is_behind
     cdef long long _unsent
     cdef bint _is_dirty
     cdef bint _is_paused
@@ -19,6 +22,7 @@ cdef class Outbox:
     cpdef bint is_full(self) except -1
     cpdef object add(self, Py_ssize_t size)
     cpdef object flush(self)
+    @cython.locals(sent=Py_ssize_t)
     cpdef object write(self)
     cpdef object pause(self)
     cpdef object resume(self)

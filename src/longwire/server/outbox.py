@@ -14,6 +14,7 @@ import asyncio
 from typing import Any
 
 from longwire.server.awaitable import PENDING, Awaitable
+from longwire.server.direct import NONE, descriptor_of, send_now
 from longwire.server.engines import Engine
 from longwire.server.flow import FLUSH_BYTES, Flusher
 
@@ -22,8 +23,10 @@ class Outbox:
     """The outgoing half of one connection."""
 
     __slots__ = (
+        "_descriptor",
         "_engine",
         "_flusher",
+        "_is_behind",
         "_is_dirty",
         "_is_paused",
         "_parked",
@@ -36,6 +39,8 @@ class Outbox:
         self._transport: asyncio.Transport | None = transport
         self._flusher = flusher
         self._engine: Engine | None = None  # until the handshake is accepted
+        self._descriptor = NONE  # the socket's, where it can be written to directly
+        self._is_behind = True  # the transport may have bytes that the kernel has not taken
         self._unsent = 0  # bytes of payload queued since the last write
         self._is_dirty = False
         self._is_paused = False
@@ -63,6 +68,8 @@ class Outbox:
     def open(self, engine: Engine) -> None:
         """From now on the engine says what to write."""
         self._engine = engine
+        if self._transport is not None:
+            self._descriptor = descriptor_of(self._transport)
 
     def lose(self) -> None:
         """The transport is gone: write nothing more, and let nobody wait."""
@@ -91,14 +98,24 @@ class Outbox:
                 self.wake()
 
     def write(self) -> None:
-        """Hand everything to the transport, even if the peer does not read: the end needs it."""
-        if self._engine is None or self._transport is None:
+        """Write everything, even if the peer does not read: the end needs it."""
+        transport = self._transport
+        if self._engine is None or transport is None:
             return
         data = self._engine.data_to_send()
         if data:
             self._unsent = 0
             self.size_sent += len(data)
-            self._transport.write(data)
+            if self._descriptor != NONE and not transport.is_closing():
+                if self._is_behind:
+                    self._is_behind = transport.get_write_buffer_size() != 0
+                if not self._is_behind:
+                    sent = send_now(self._descriptor, data)
+                    if sent == len(data):
+                        return
+                    data = data[sent:]
+                    self._is_behind = True
+            transport.write(data)
 
     def pause(self) -> None:
         """The transport's buffer is over its bound."""

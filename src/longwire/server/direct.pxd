@@ -1,0 +1,2 @@
+cpdef int descriptor_of(transport) except -2
+cpdef Py_ssize_t send_now(int descriptor, data) except -1
