@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from longwire.asgi import Receive, Scope, Send
 from longwire.server import metrics
-from longwire.server.counters import code_label, cumulative, status_label
+from longwire.server.counters import code_label, status_label
 from tests.applications import echo
 from tests.conftest import Serve, Served
 from tests.wire import PING, PONG, Response, close, connect, frame, request, text, websocket
@@ -410,8 +410,3 @@ def test_close_codes_as_labels(code: int, label: str) -> None:
 )
 def test_statuses_as_labels(status: int, label: str) -> None:
     assert status_label(status) == label
-
-
-def test_buckets_of_a_histogram_are_sums() -> None:
-    assert cumulative([]) == []
-    assert cumulative([1, 0, 2]) == [1, 1, 3]

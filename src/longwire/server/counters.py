@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
 from enum import Enum
 from http import HTTPStatus
 
@@ -99,11 +98,3 @@ def status_label(status: int) -> str:
     if not status:
         return "none"
     return str(status) if status in REGISTERED_STATUSES else f"{status // 100}xx"
-
-
-def cumulative(counts: Sequence[int]) -> list[int]:
-    """Return the sums of the first 1, 2, 3... counts, as a Prometheus histogram has them."""
-    sums: list[int] = []
-    for count in counts:
-        sums.append(count + (sums[-1] if sums else 0))
-    return sums

@@ -16,6 +16,7 @@ from longwire.asgi import Header, Receive, Scope, Send
 from longwire.errors import BindError, ConfigError
 from longwire.server.config import Config, split_address
 from longwire.server.drain import drain
+from longwire.server.families import Family
 from longwire.server.http import HttpProtocol
 from longwire.server.listener import address, bind_tcp, close_all
 from longwire.server.state import ServerState
@@ -28,7 +29,7 @@ MAX_CONNECTIONS = 32
 CLOSE_TIMEOUT = 1.0
 """Seconds that a scrape which is under way at the very end has."""
 
-Scrape = Callable[[ServerState], Awaitable[bytes]]
+Collect = Callable[[], Awaitable[list[Family]]]
 
 
 class MetricsListener:
@@ -37,18 +38,18 @@ class MetricsListener:
     def __init__(self, config: Config) -> None:
         """Raise ConfigError if the package is missing; nothing is bound yet."""
         try:
-            module = import_module("longwire.server.metrics")
+            module = import_module("longwire.server.exposition")
         except ImportError:
             raise ConfigError(
                 "--metrics needs the package prometheus-client: pip install 'longwire[metrics]'"
             ) from None
-        self._scrape: Scrape = module.scrape
+        self._exposition: Callable[[list[Family]], bytes] = module.exposition
         self._content_type: bytes = module.CONTENT_TYPE
         self._config = config
         self.addresses: list[str] = []  # where the metrics are, as a person would type it
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
-        self._served: ServerState | None = None  # whose metrics these are
+        self._collect: Collect | None = None
         self._own: ServerState | None = None
 
     def bind(self) -> None:
@@ -64,8 +65,9 @@ class MetricsListener:
             raise BindError(f"--metrics {self._config.metrics}: {error.strerror}") from None
         self.addresses = [address(sock, is_tls=False) + PATH for sock in self._sockets]
 
-    async def start(self, served: ServerState) -> None:
-        """Answer from now on, with the metrics of `served`."""
+    async def start(self, collect: Collect) -> None:
+        """Answer from now on, with what `collect` returns."""
+        loop = asyncio.get_running_loop()
         config = replace(
             self._config,
             app=self._application,
@@ -79,10 +81,10 @@ class MetricsListener:
             proxy_protocol=False,
             timeout_graceful_shutdown=CLOSE_TIMEOUT,
         )
-        self._served = served
-        self._own = own = ServerState(self._application, config, served.loop)
+        self._collect = collect
+        self._own = own = ServerState(self._application, config, loop)
         for sock in self._sockets:
-            server = await served.loop.create_server(lambda: HttpProtocol(own), sock=sock)
+            server = await loop.create_server(lambda: HttpProtocol(own), sock=sock)
             self._servers.append(server)
 
     async def close(self) -> None:
@@ -102,8 +104,8 @@ class MetricsListener:
             status, body = 405, b""
             headers.append((b"allow", b"GET, HEAD"))
         else:
-            assert self._served is not None
-            status, body = 200, await self._scrape(self._served)
+            assert self._collect is not None
+            status, body = 200, self._exposition(await self._collect())
             headers.append((b"content-type", self._content_type))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

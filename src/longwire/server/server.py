@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from longwire import __version__
@@ -25,6 +26,7 @@ from longwire.server.http import HttpProtocol
 from longwire.server.lifespan import Lifespan
 from longwire.server.listener import address, bind, close_all, close_listeners
 from longwire.server.logs import configure_logging
+from longwire.server.metrics import collect
 from longwire.server.metrics_listener import MetricsListener
 from longwire.server.proxied import ProxiedConnection
 from longwire.server.state import ServerState
@@ -136,7 +138,7 @@ class Server:
             self._state = state = ServerState(app, config, loop, self._lifespan.state)
             state.on_enough_requests = self._stopping.set
             if metrics is not None:
-                await metrics.start(state)
+                await metrics.start(partial(collect, state))
             self._metrics = metrics
             protocol = ProxiedConnection if config.proxy_protocol else HttpProtocol
             for sock in self.sockets:
