@@ -169,7 +169,6 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--uds=x.sock", "--fd=3"], "exclude each other"),
         (["--proxy-protocol", "--ssl-certfile=a.pem"], "--proxy-protocol is read before TLS"),
         (["--forwarded-allow-ips=10.0.0.1/8"], "10.0.0.1/8 has host bits set"),
-        (["--workers=2", "--metrics=0"], "--metrics is for one process"),
         (["--log-format=xml"], "--log-format is one of text, json; got 'xml'"),
         (["--log-format=json", "--log-config=x.json"], "--log-format and --log-config exclude"),
         (["--metrics=here"], "--metrics is host:port, as in 127.0.0.1:9464; got 'here'"),
@@ -204,12 +203,15 @@ def test_metrics_are_at_an_address_of_their_own(folder: Path) -> None:
         assert process.exit_status() == 0
 
 
-def test_a_metrics_port_in_use_is_one_line_before_anything_is_served(folder: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_metrics_port_in_use_is_one_line_before_anything_is_served(
+    folder: Path, workers: int
+) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        arguments = ("--port=0", f"--metrics=127.0.0.1:{port}")
+        arguments = ("--port=0", f"--workers={workers}", f"--metrics=127.0.0.1:{port}")
         status, stderr = run("serve", "myapp:failing", *arguments, cwd=folder)
     assert status == 1
     assert stderr == (
@@ -217,10 +219,11 @@ def test_a_metrics_port_in_use_is_one_line_before_anything_is_served(folder: Pat
     )
 
 
-def test_metrics_without_their_package_are_one_line(folder: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_metrics_without_their_package_are_one_line(folder: Path, workers: int) -> None:
     (folder / "prometheus_client.py").write_text("raise ImportError\n")
     environment = {"PYTHONPATH": f"{folder}:{ROOT}"}
-    arguments = ("serve", "myapp:app", "--port=0", "--metrics=0")
+    arguments = ("serve", "myapp:app", "--port=0", "--metrics=0", f"--workers={workers}")
     status, stderr = run(*arguments, cwd=folder, environment=environment)
     assert status == 2
     assert stderr == (

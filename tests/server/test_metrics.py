@@ -9,22 +9,20 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from longwire.asgi import Receive, Scope, Send
 from longwire.server import metrics
 from longwire.server.counters import code_label, status_label
+from tests import samples
 from tests.applications import echo
 from tests.conftest import Serve, Served
+from tests.samples import Samples, named
 from tests.wire import PING, PONG, Response, close, connect, frame, request, text, websocket
 
 pytestmark = pytest.mark.anyio
 
 METRICS = "127.0.0.1:0"
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-PREFIX = "longwire_"
-
-Samples = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -49,38 +47,21 @@ async def ask(server: Served, path: str = "/metrics", method: str = "GET") -> Re
 
 
 async def scrape(server: Served) -> Samples:
-    """Return each sample by its name as `written` has it."""
     response = await ask(server)
     assert response.status == 200
-    return {
-        written(sample.name.removeprefix(PREFIX), sample.labels): sample.value
-        for family in text_string_to_metric_families(response.body.decode())
-        for sample in family.samples
-    }
-
-
-def written(metric: str, labels: dict[str, str]) -> str:
-    """Return the name of a sample: `connections kind="http"`."""
-    return metric + "".join(f' {name}="{value}"' for name, value in sorted(labels.items()))
+    return samples.read(response.body.decode())
 
 
 async def reach(server: Served, **expected: float) -> None:
-    """Return once the samples, by the names that `name()` gives them, have these values."""
+    """Return once the samples, by the names that `named` gives them, have these values."""
     until = time.monotonic() + 5
     while True:
-        samples = await scrape(server)
-        found = {key: samples.get(name(key)) for key in expected}
+        seen = await scrape(server)
+        found = {key: seen.get(named(key)) for key in expected}
         if found == expected:
             return
         assert time.monotonic() < until, found
         await asyncio.sleep(0.01)
-
-
-def name(key: str) -> str:
-    """Return the sample of a keyword: connections__kind_http is `connections kind="http"`."""
-    metric, *labels = key.split("__")
-    pairs = (label.partition("_") for label in labels)
-    return written(metric, {label: value for label, _, value in pairs})
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -194,9 +175,9 @@ async def test_bytes_that_wait_for_a_client_that_does_not_read(serve: Serve) -> 
             waiting = most = 0.0
             while not most < waiting:
                 assert time.monotonic() < until
-                samples = await scrape(server)
-                waiting = samples["websocket_send_buffer_bytes"]
-                most = samples["websocket_send_buffer_max_bytes"]
+                seen = await scrape(server)
+                waiting = seen["websocket_send_buffer_bytes"]
+                most = seen["websocket_send_buffer_max_bytes"]
             assert waiting / 2 <= most
         await reach(server, websocket_send_buffer_bytes=0, websocket_send_buffer_max_bytes=0)
 
@@ -222,11 +203,11 @@ async def test_no_counter_goes_back_while_connections_end(
             talks = [asyncio.create_task(talk(server)) for _ in range(50)]
             last: Samples = {}
             while not all(task.done() for task in talks):
-                samples = await scrape(server)
-                for key, value in samples.items():
+                seen = await scrape(server)
+                for key, value in seen.items():
                     if "_total" in key:
                         assert value >= last.get(key, 0), key
-                last = samples
+                last = seen
             await asyncio.gather(*talks)
         await reach(
             server,
@@ -315,10 +296,10 @@ async def test_round_trips_of_pings(serve: Serve) -> None:
             await asyncio.sleep(0.06)  # the round trip that is to be seen
             await client.send(frame(PONG, b"nobody asked") + frame(PONG, ping.payload))
             await reach(server, websocket_ping_round_trip_seconds_count=1)
-            samples = await scrape(server)
-            assert samples[bucket + ' le="0.05"'] == 0
-            assert samples[bucket + ' le="+Inf"'] == 1
-            assert 0.05 < samples["websocket_ping_round_trip_seconds_sum"] < 5
+            seen = await scrape(server)
+            assert seen[bucket + ' le="0.05"'] == 0
+            assert seen[bucket + ' le="+Inf"'] == 1
+            assert 0.05 < seen["websocket_ping_round_trip_seconds_sum"] < 5
 
 
 # ---- the drain ------------------------------------------------------------------------------
@@ -382,9 +363,9 @@ async def test_scrapes_are_not_requests_of_the_application(
     caplog.set_level("INFO", "longwire")
     async with serve(app, metrics=METRICS, limit_max_requests=2, root_path="/api") as server:
         for _ in range(3):
-            samples = await scrape(server)
-        assert samples['http_requests_total status="2xx"'] == 0
-        assert samples['connections kind="http"'] == 0
+            seen = await scrape(server)
+        assert seen['http_requests_total status="2xx"'] == 0
+        assert seen['connections kind="http"'] == 0
         assert server.state.total_requests == 0
     assert "/metrics" not in caplog.text
 

@@ -219,8 +219,6 @@ class Config:
     def _check_metrics(self) -> None:
         if self.metrics is None:
             return
-        if self.workers > 1 or self.reload:
-            raise ConfigError("--metrics is for one process: leave out --workers and --reload")
         _, port = split_address(self.metrics)
         if port and port == self.port and self.uds is None and self.fd is None:
             raise ConfigError(f"--metrics: port {port} is the application's; choose another")

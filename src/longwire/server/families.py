@@ -116,8 +116,8 @@ def decode(data: bytes) -> list[Family]:
             Family(str(name), str(text), Kind(kind), tuple(map(_sample, samples)), bool(is_maximum))
             for name, text, kind, samples, is_maximum in json.loads(data)
         ]
-    except TypeError as error:
-        raise ValueError(f"no metric families: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"these are no metric families: {error}") from None
 
 
 def _sample(figure: Sequence[object]) -> Sample:

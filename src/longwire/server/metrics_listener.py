@@ -71,6 +71,8 @@ class MetricsListener:
         config = replace(
             self._config,
             app=self._application,
+            workers=1,
+            reload=False,
             ws="none",
             root_path="",
             headers=(),

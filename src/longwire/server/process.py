@@ -9,14 +9,28 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from enum import Enum
 
 from longwire.errors import WorkerError
 from longwire.server.channel import Channel, Word
 from longwire.server.config import Config
+from longwire.server.families import Family, decode
 from longwire.server.worker import Assignment
 
 ALIVE_SHARE = 5
 """Steps of silence after which a worker counts as hung; it gives two signs of life in each."""
+
+LAST_WORDS_TIMEOUT = 0.5
+"""Seconds after a worker's end in which what it has said must have been read: it is all here by
+then, but a process that it started may hold on to the channel."""
+
+
+class Stage(Enum):
+    """How far a worker has come."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    ENDING = "ending"  # another has its place, or it drains
 
 
 class WorkerProcess:
@@ -32,7 +46,12 @@ class WorkerProcess:
         self._patience = config.timeout_worker_healthcheck
         self._started_at = time.monotonic()
         self._is_ready = False
+        self._is_paused = False
         self._is_told_to_end = False
+        self._words: asyncio.Queue[Word | None] = asyncio.Queue()
+        self._answer: asyncio.Future[bool] | None = None  # to the question that is open
+        self.figures: list[Family] = []  # its last ones
+        self._hearing = asyncio.ensure_future(self._hear())
 
     @classmethod
     async def spawn(
@@ -60,6 +79,44 @@ class WorkerProcess:
     def age(self) -> float:
         """Return the seconds since its start."""
         return time.monotonic() - self._started_at
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come."""
+        if not self._is_ready:
+            return Stage.STARTING
+        return Stage.ENDING if self._is_paused or self._is_told_to_end else Stage.SERVING
+
+    async def _hear(self) -> None:
+        """Note what it says, from its start to its end, whoever waits for what."""
+        while (said := await self._channel.hear()) is not None:
+            if said.word is Word.METRICS:
+                with suppress(ValueError):
+                    self.figures = decode(said.body)
+                    self._answered(True)
+            elif said.word is not Word.ALIVE or self._words.empty():
+                self._words.put_nowait(said.word)
+        self._words.put_nowait(None)
+        self._answered(False)
+
+    def _answered(self, is_told: bool) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(is_told)
+        self._answer = None
+
+    async def refresh_figures(self, timeout: float) -> bool:
+        """Ask for its figures; return whether they came within `timeout` seconds.
+
+        One question is open at a time: who asks meanwhile has its answer, too.
+        """
+        if not self._is_ready or self._hearing.done():
+            return False
+        if self._answer is None:
+            self._answer = asyncio.get_running_loop().create_future()
+            self._channel.say(Word.METRICS)
+        answer = self._answer
+        await asyncio.wait({answer}, timeout=timeout)
+        return answer.done() and answer.result()
 
     async def ready(self) -> None:
         """Return once it accepts connections; WorkerError, with its status, if it ends instead."""
@@ -92,7 +149,7 @@ class WorkerProcess:
 
         What it started may hold on to the channel: its own end counts as well.
         """
-        hearing = asyncio.ensure_future(self._channel.hear())
+        hearing = asyncio.ensure_future(self._words.get())
         ending = asyncio.ensure_future(self._process.wait())
         try:
             done, _ = await asyncio.wait(
@@ -107,6 +164,7 @@ class WorkerProcess:
 
     def pause(self) -> None:
         """Have it accept no more."""
+        self._is_paused = True
         self._channel.say(Word.PAUSE)
 
     def hurry(self) -> None:
@@ -129,6 +187,8 @@ class WorkerProcess:
             with suppress(ProcessLookupError):
                 self._process.kill()
         status = await self._process.wait()
+        await asyncio.wait({self._hearing}, timeout=LAST_WORDS_TIMEOUT)
+        self._hearing.cancel()
         self._channel.close()
         return status if self._is_ready else 0
 

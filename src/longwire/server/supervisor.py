@@ -16,6 +16,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from longwire import __version__
@@ -23,9 +24,11 @@ from longwire.errors import WorkerError
 from longwire.server.config import Config
 from longwire.server.listener import Listening
 from longwire.server.logs import configure_logging
+from longwire.server.metrics_listener import MetricsListener
 from longwire.server.process import WorkerProcess, why_it_ended
 from longwire.server.reload import changes, check_reload
 from longwire.server.server import longest_end
+from longwire.server.worker_metrics import Restart, WorkerMetrics
 
 FIRST_DELAY = 0.5
 MAX_DELAY = 30.0
@@ -55,6 +58,8 @@ class Supervisor:
         self._config = config
         self._listening = Listening(config)
         self._slots: list[Slot] = []
+        self._figures = WorkerMetrics()
+        self._metrics: MetricsListener | None = None
         self._stopping = asyncio.Event()
         self._rollout: asyncio.Task[None] | None = None
         self._is_serving = False
@@ -64,6 +69,8 @@ class Supervisor:
         configure_logging(self._config)
         if self._config.reload:
             check_reload(self._config)
+        if self._config.metrics is not None:
+            self._metrics = MetricsListener(self._config)
         return asyncio.run(self._serve())
 
     async def _serve(self) -> int:
@@ -72,12 +79,17 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         with self._listening:
+            config = replace(self._config, metrics=None)  # they are served here, of all as one
             self._slots = [
-                Slot(number, self._config, sockets, self._stopping.set)
+                Slot(number, config, sockets, self._figures, self._stopping.set)
                 for number, sockets in enumerate(self._listening.slots, 1)
             ]
+            if self._metrics is not None:
+                self._metrics.bind()
             reloading = None
             try:
+                if self._metrics is not None:
+                    await self._metrics.start(self._figures.collect)
                 if await self._start_all():
                     self._greet()
                     if self._config.reload:
@@ -120,6 +132,8 @@ class Supervisor:
             len(self._slots),
             "worker" if len(self._slots) == 1 else "workers",
         )
+        if self._metrics is not None:
+            logger.info("metrics on %s", ", ".join(self._metrics.addresses))
 
     def _on_stop(self) -> None:
         if self._stopping.is_set():
@@ -155,6 +169,8 @@ class Supervisor:
             if task is not None:
                 await _cancelled(task)
         statuses = await asyncio.gather(*(slot.end() for slot in self._slots))
+        if self._metrics is not None:
+            await self._metrics.close()  # last: whoever watches the drain sees its end
         return max(statuses, default=0)
 
 
@@ -166,11 +182,13 @@ class Slot:
         number: int,
         config: Config,
         sockets: list[socket.socket],
+        figures: WorkerMetrics,
         on_failure: Callable[[], None],
     ) -> None:
         self._number = number
         self._config = config
         self._sockets = sockets
+        self._figures = figures
         self._on_failure = on_failure  # of this supervisor itself: it ends
         self._worker: WorkerProcess | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -200,19 +218,20 @@ class Slot:
     async def _new_worker(self) -> WorkerProcess:
         worker = await WorkerProcess.spawn(self._number, self._config, self._sockets)
         self._processes.add(worker)
+        self._figures.began(worker)
         try:
             await worker.ready()
         except BaseException:
             await worker.end(STARTING_PATIENCE)
-            self._processes.discard(worker)
+            self._forget(worker)
             raise
         return worker
 
     async def replace(self) -> bool:
         """Have a new worker take over; return whether it did. The old one drains meanwhile."""
-        return await self._replace(self._worker)
+        return await self._replace(self._worker, Restart.RELOAD)
 
-    async def _replace(self, old: WorkerProcess | None) -> bool:
+    async def _replace(self, old: WorkerProcess | None, why: Restart) -> bool:
         """Replace this worker, unless another one has its place by then."""
         async with self._replacing:
             if self._worker is not old:
@@ -223,6 +242,7 @@ class Slot:
                 logger.error("%s; the old worker goes on", error)
                 return False
             self._adopt(new)
+            self._figures.count_restart(why)
             if old in self._processes:
                 assert old is not None
                 self._run(self._pause_and_end(old))
@@ -239,7 +259,7 @@ class Slot:
         if worker is not self._worker:
             return  # it was replaced, and this is its end
         if reason is None:
-            while not await self._replace(worker):
+            while not await self._replace(worker, Restart.REQUESTS):
                 await asyncio.sleep(MAX_DELAY)
             return
         logger.error("%s; its connections are lost", reason)
@@ -265,16 +285,21 @@ class Slot:
             except WorkerError as error:
                 logger.error("%s", error)
                 return False
+            self._figures.count_restart(Restart.LOST)
             return True
 
     async def _end(self, worker: WorkerProcess, at_once: bool = False) -> int:
         longest = longest_end(self._config)
         patience = None if longest is None else longest + END_MARGIN
         status = await worker.end(0.0 if at_once else patience)
-        self._processes.discard(worker)
+        self._forget(worker)
         if status < 0 and not at_once:
             logger.error("%s", why_it_ended(worker, status))
         return status
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        self._processes.discard(worker)
+        self._figures.ended(worker)
 
     def hurry(self) -> None:
         """Pass on that nobody shall wait."""

@@ -10,12 +10,18 @@ import asyncio
 import pickle
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 from longwire.errors import AppImportError, BindError, ConfigError, StartupError
 from longwire.server.channel import Channel, Word
 from longwire.server.config import Config
+from longwire.server.families import encode
+from longwire.server.metrics import collect
 from longwire.server.server import Server
+
+LAST_WORDS_TIMEOUT = 1.0
+"""Seconds that the last figures may take to reach the supervisor."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,35 @@ class Worker:
         return self._server.run(self._converse)
 
     async def _converse(self) -> None:
-        """Say that we are ready, and alive; do as we are told."""
+        """Say that we are ready, and alive; do as we are told; say at the end what we counted."""
         channel = await Channel.open(_take(self._assignment.channel))
         self._server.state.on_enough_requests = lambda: channel.say(Word.RECYCLE)
         channel.say(Word.READY)
-        living = asyncio.create_task(self._live(channel))
+        beside = {asyncio.create_task(self._live(channel))}
         try:
-            while (word := await channel.hear()) is not None:
-                if word is Word.PAUSE:
+            while (said := await channel.hear()) is not None:
+                if said.word is Word.PAUSE:
                     self._server.stop_accepting()
+                elif said.word is Word.METRICS:
+                    answering = asyncio.create_task(self._say_figures(channel))
+                    beside.add(answering)
+                    answering.add_done_callback(beside.discard)
             self._server.state.logger.error("the supervisor is gone")
             self._server.stop()
         finally:
-            living.cancel()
+            for task in beside:
+                task.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_TIMEOUT):
+                    await self._say_figures(channel)
+                    await channel.flush()
+
+    async def _say_figures(self, channel: Channel) -> None:
+        """Answer with what we have counted; a supervisor that hears nothing goes on without."""
+        try:
+            channel.say(Word.METRICS, encode(await collect(self._server.state)))
+        except Exception:
+            self._server.state.logger.exception("the metrics cannot be said")
 
     async def _live(self, channel: Channel) -> None:
         while True:
