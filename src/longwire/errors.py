@@ -21,6 +21,7 @@ LongwireError
 │   └── BrokerError           the broker does not answer, or refuses (also a ConnectionError)
 ├── StartupError              the application's lifespan start-up failed
 └── WorkerError               a worker process ended before it was ready
+    └── WorkerTimeout         it was given up, as its start-up did not end
 """
 
 from __future__ import annotations
@@ -138,3 +139,7 @@ class WorkerError(LongwireError):
     def __init__(self, message: str, exit_status: int) -> None:
         super().__init__(message)
         self.exit_status = exit_status
+
+
+class WorkerTimeout(WorkerError):
+    """A worker process was not ready in time; it has said nothing of that itself."""

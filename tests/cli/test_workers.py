@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -398,3 +399,63 @@ async def test_what_a_worker_has_started_does_not_hide_its_end(folder: Path) -> 
     with start(folder) as server:
         assert await asyncio.to_thread(server.exit_status) == 5
     assert time.monotonic() - started < 15
+
+
+# ---- start-ups that hang --------------------------------------------------------------------
+
+HANGING_IMPORT = "import time\ntime.sleep(1000)\n"
+HANGING_LIFESPAN = """
+import asyncio
+async def app(scope, receive, send):
+    await asyncio.sleep(1000)
+"""
+GIVEN_UP = (
+    r"worker \d \(process \d+\) was given up: its start-up did not end within 1 s"
+    r" \(--timeout-worker-startup\)"
+)
+hanging = pytest.mark.parametrize(
+    "source", [HANGING_IMPORT, HANGING_LIFESPAN], ids=["import", "lifespan"]
+)
+
+
+@hanging
+async def test_a_start_up_that_hangs_ends_the_server_with_one_line(
+    folder: Path, source: str
+) -> None:
+    (folder / "served.py").write_text(source)
+    with start(folder, "--timeout-worker-startup=1") as server:
+        assert await asyncio.to_thread(server.exit_status) == 3
+        assert len([line for line in server.lines if re.search(GIVEN_UP, line)]) == 1
+        assert not [line for line in server.lines if "Traceback" in line]
+
+
+@hanging
+async def test_a_start_up_that_hangs_leaves_the_old_workers_serving(
+    folder: Path, source: str
+) -> None:
+    with start(folder, "--timeout-worker-startup=8") as server:
+        before = workers_of(server)
+        async with websocket(at(server)) as client:
+            await client.message()
+            (folder / "served.py").write_text(source)
+            server.signal(signal.SIGHUP)
+            server.wait_for(GIVEN_UP.replace("1 s", "8 s") + "; the old worker goes on")
+            assert workers_of(server) == before
+            await client.send(close())
+            assert (await client.ended()).code == 1000
+        assert get(server)[0] in before
+        (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 2"))
+        server.signal(signal.SIGHUP)
+        await until(lambda: not workers_of(server) & before)
+        assert get(server)[1] == 2
+
+
+async def test_a_hanging_start_up_after_a_death_is_tried_again(folder: Path) -> None:
+    with start(folder, "--timeout-worker-startup=8") as server:
+        victims = workers_of(server)
+        (folder / "served.py").write_text(HANGING_IMPORT)
+        os.kill(min(victims), signal.SIGKILL)
+        server.wait_for(GIVEN_UP.replace("1 s", "8 s") + "$")
+        (folder / "served.py").write_text(APP)
+        await until(lambda: len(workers_of(server)) == 2)
+        assert {get(server)[0] for _ in range(20)} <= workers_of(server)

@@ -68,6 +68,9 @@ class Config:
     timeout_worker_healthcheck: float = option(
         5.0, "Workers", "Seconds a worker's event loop may stand still", low=0.5
     )
+    timeout_worker_startup: float = option(
+        120.0, "Workers", "Seconds a worker may take until it serves; 0 for ever", low=0
+    )
     reload: bool = option(False, "Workers", "Start again when a file changes")
     reload_dir: tuple[str, ...] = option((), "Workers", "Where to look; by default --app-dir")
     reload_include: tuple[str, ...] = option((), "Workers", "Patterns of files beside *.py")

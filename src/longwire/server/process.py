@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from enum import Enum
 
-from longwire.errors import WorkerError
+from longwire.errors import StartupError, WorkerError, WorkerTimeout
 from longwire.server.channel import Channel, Word
 from longwire.server.config import Config
 from longwire.server.families import Family, decode
@@ -44,6 +44,7 @@ class WorkerProcess:
         self._process = process
         self._channel = channel
         self._patience = config.timeout_worker_healthcheck
+        self._startup_timeout = config.timeout_worker_startup
         self._started_at = time.monotonic()
         self._is_ready = False
         self._is_paused = False
@@ -119,8 +120,20 @@ class WorkerProcess:
         return answer.done() and answer.result()
 
     async def ready(self) -> None:
-        """Return once it accepts connections; WorkerError, with its status, if it ends instead."""
-        if await self._next(None) is not Word.READY:
+        """Return once it accepts connections; WorkerError, with its status, if it ends instead.
+
+        WorkerTimeout if it does neither within `timeout_worker_startup`: it is still there then.
+        """
+        seconds = self._startup_timeout
+        try:
+            word = await self._next(seconds or None)
+        except TimeoutError:
+            raise WorkerTimeout(
+                f"{self} was given up: its start-up did not end within {seconds:g} s"
+                " (--timeout-worker-startup)",
+                StartupError.exit_status,
+            ) from None
+        if word is not Word.READY:
             status = await self._process.wait()
             raise WorkerError(f"{why_it_ended(self, status)} before it was ready", status)
         self._is_ready = True

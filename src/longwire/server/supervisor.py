@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from longwire import __version__
-from longwire.errors import WorkerError
+from longwire.errors import WorkerError, WorkerTimeout
 from longwire.server.config import Config
 from longwire.server.listener import Listening
 from longwire.server.logs import configure_logging
@@ -96,7 +96,9 @@ class Supervisor:
                         reloading = asyncio.ensure_future(self._reload_on_changes())
                 await self._stopping.wait()
             except WorkerError as error:
-                logger.debug("%s", error)  # the worker itself has said why
+                # Of one that ended by itself there is a line already: its own.
+                level = logging.ERROR if isinstance(error, WorkerTimeout) else logging.DEBUG
+                logger.log(level, "%s", error)
                 return error.exit_status
             finally:
                 status = await self._end_all(reloading)
