@@ -167,7 +167,6 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--log-config=nothing.json"], "nothing.json"),
         (["--no-such-option"], "--no-such-option"),
         (["--uds=x.sock", "--fd=3"], "exclude each other"),
-        (["--proxy-protocol", "--ssl-certfile=a.pem"], "--proxy-protocol is read before TLS"),
         (["--forwarded-allow-ips=10.0.0.1/8"], "10.0.0.1/8 has host bits set"),
         (["--log-format=xml"], "--log-format is one of text, json; got 'xml'"),
         (["--log-format=json", "--log-config=x.json"], "--log-format and --log-config exclude"),

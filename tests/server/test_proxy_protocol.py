@@ -19,6 +19,7 @@ from longwire.server.proxy_protocol import (
     Forwarded,
     ProxyHeader,
     ProxyProtocolError,
+    bytes_to_read,
     parse_proxy_header,
 )
 from tests.applications import Recorder, echo
@@ -79,6 +80,19 @@ def test_a_header_is_read_at_any_split(
         assert parse_proxy_header(data[:end]) is None
     for end in range(len(behind) + 1):
         assert parse_proxy_header(data + behind[:end]) == ProxyHeader(len(data), forwarded)
+
+
+@given(headers(), st.binary(max_size=20), st.data())
+def test_a_reader_can_stop_at_the_headers_end(
+    header: tuple[bytes, Forwarded | None], behind: bytes, data: st.DataObject
+) -> None:
+    """However much of what it asks for comes at once."""
+    whole, size = header[0] + behind, 0
+    while parse_proxy_header(whole[:size]) is None:
+        wanted = bytes_to_read(whole[:size])
+        assert wanted > 0
+        size += data.draw(st.integers(1, wanted))
+    assert size == len(header[0])
 
 
 @given(

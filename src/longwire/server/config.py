@@ -193,8 +193,6 @@ class Config:
             raise ConfigError("--workers and --reload need the application as module:attribute")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("--ssl-keyfile needs --ssl-certfile")
-        if self.proxy_protocol and self.ssl_certfile:
-            raise ConfigError("--proxy-protocol is read before TLS begins: have the proxy end TLS")
         if self.log_config is not None and self.log_format != "text":
             raise ConfigError("--log-format and --log-config exclude each other")
         self._check_headers()

@@ -11,10 +11,10 @@ from longwire.server.scope import client_name
 from longwire.server.state import ServerState
 
 
-class ProxiedConnection(asyncio.Protocol):
+class ProxiedBeginning(asyncio.BaseProtocol):
     """Reads the PROXY protocol's header from a trusted proxy; anything else ends the connection.
 
-    The header has `timeout_headers` seconds, and the request behind it the same time again.
+    The header has `timeout_headers` seconds, and what is behind it the same time again.
     """
 
     __slots__ = ("_data", "_peer", "_state", "_transport", "deadline", "timer_slot")
@@ -38,7 +38,7 @@ class ProxiedConnection(asyncio.Protocol):
         elif state.config.timeout_headers:
             state.timers.schedule(self, state.config.timeout_headers)
 
-    def data_received(self, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         self._data += data
@@ -52,16 +52,20 @@ class ProxiedConnection(asyncio.Protocol):
         if header.forwarded is not None:
             self._peer.client = header.forwarded.client
             self._peer.server = header.forwarded.server
-        self._hand_over(self._data[header.size :])
+        self._state.timers.cancel(self)
+        self._go_on(self._data[header.size :])
+
+    def _go_on(self, rest: bytes) -> None:
+        """The header is read; `rest` is what came with it."""
+        raise NotImplementedError
 
     def eof_received(self) -> None:
         if self._data:  # who says nothing at all looks whether we are there
             self._refuse("PROXY protocol header cut short")
 
-    def _hand_over(self, rest: bytes) -> None:
-        assert self._transport is not None
-        state, transport = self._state, self._transport
-        state.timers.cancel(self)
+    def _hand_over(self, transport: asyncio.Transport, rest: bytes) -> None:
+        """The connection is HTTP's from here on."""
+        state = self._state
         protocol = HttpProtocol(state, self._peer)
         transport.set_protocol(protocol)
         state.became(self, protocol)
@@ -91,3 +95,16 @@ class ProxiedConnection(asyncio.Protocol):
         """Cut the connection now."""
         if self._transport is not None:
             self._transport.abort()
+
+
+class ProxiedConnection(ProxiedBeginning, asyncio.Protocol):
+    """Behind the header comes HTTP."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        self._read(data)
+
+    def _go_on(self, rest: bytes) -> None:
+        assert self._transport is not None
+        self._hand_over(self._transport, rest)

@@ -15,6 +15,7 @@ MAX_HEADER_BYTES = 4096
 """Addresses take 232 bytes at most; the rest is for what balancers add and we do not read."""
 
 V1_PREFIX = b"PROXY "
+V1_MIN_BYTES = len(b"PROXY UNKNOWN\r\n")
 V1_MAX_BYTES = 107
 V2_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 V2_HEAD_BYTES = 16
@@ -57,6 +58,20 @@ def parse_proxy_header(data: bytes) -> ProxyHeader | None:
     if V2_SIGNATURE.startswith(data) or V1_PREFIX.startswith(data):
         return None
     raise ProxyProtocolError("no PROXY protocol header")
+
+
+def bytes_to_read(data: bytes) -> int:
+    """Return how many bytes to read next so that none of them lies behind the header.
+
+    `data` is what has been read so far, by which parse_proxy_header() returned None.
+    """
+    if len(data) < V1_MIN_BYTES:
+        return V1_MIN_BYTES - len(data)
+    if data[: len(V1_PREFIX)] == V1_PREFIX:
+        return 1 if data.endswith(b"\r") else 2
+    if len(data) < V2_HEAD_BYTES:
+        return V2_HEAD_BYTES - len(data)
+    return V2_HEAD_BYTES + int.from_bytes(data[14:16], "big") - len(data)
 
 
 def _parse_v1(data: bytes) -> ProxyHeader | None:

@@ -11,6 +11,7 @@ import gc
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +30,7 @@ from longwire.server.logs import configure_logging
 from longwire.server.metrics import collect
 from longwire.server.metrics_listener import MetricsListener
 from longwire.server.proxied import ProxiedConnection
+from longwire.server.proxied_tls import ProxiedTLSConnection
 from longwire.server.state import ServerState
 
 GC_THRESHOLD = 10_000
@@ -140,17 +142,9 @@ class Server:
             if metrics is not None:
                 await metrics.start(partial(collect, state))
             self._metrics = metrics
-            protocol = ProxiedConnection if config.proxy_protocol else HttpProtocol
             for sock in self.sockets:
                 _listen(sock, config)
-                server = await loop.create_server(
-                    lambda: protocol(state),
-                    sock=sock,
-                    ssl=tls,
-                    backlog=config.backlog,
-                    ssl_handshake_timeout=(config.timeout_headers or None) if tls else None,
-                )
-                self._servers.append(server)
+                self._servers.append(await _serve_on(sock, state, tls))
         except BaseException:
             self.stop_accepting()
             if metrics is not None:
@@ -224,6 +218,25 @@ class Server:
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
+
+
+async def _serve_on(
+    sock: socket.socket, state: ServerState, tls: ssl.SSLContext | None
+) -> asyncio.Server:
+    """Accept connections; a PROXY header comes before TLS, whoever begins that."""
+    config, loop = state.config, state.loop
+    protocol: Callable[[], asyncio.BaseProtocol] = partial(HttpProtocol, state)
+    if config.proxy_protocol:
+        protocol = partial(ProxiedConnection, state)
+        if tls is not None:
+            protocol, tls = partial(ProxiedTLSConnection, state, tls), None
+    return await loop.create_server(
+        protocol,
+        sock=sock,
+        ssl=tls,
+        backlog=config.backlog,
+        ssl_handshake_timeout=(config.timeout_headers or None) if tls else None,
+    )
 
 
 def longest_end(config: Config) -> float | None:
