@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import signal
 import socket
@@ -73,7 +75,6 @@ def folder(tmp_path: Path) -> Path:
 
 def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> tuple[int, str]:
     """Run a command that ends by itself; return its status and what it printed on stderr."""
-    import os
 
     done = subprocess.run(
         pure.python("longwire", *arguments),
@@ -167,6 +168,8 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--log-config=nothing.json"], "nothing.json"),
         (["--no-such-option"], "--no-such-option"),
         (["--uds=x.sock", "--fd=3"], "exclude each other"),
+        (["--fd=3", "--fd=4", "--fd=3"], "--fd names different descriptors, at least 0; got 3"),
+        (["--fd=-1"], "--fd names different descriptors, at least 0; got -1"),
         (["--forwarded-allow-ips=10.0.0.1/8"], "10.0.0.1/8 has host bits set"),
         (["--log-format=xml"], "--log-format is one of text, json; got 'xml'"),
         (["--log-format=json", "--log-config=x.json"], "--log-format and --log-config exclude"),
@@ -315,11 +318,13 @@ def test_inherited_socket(folder: Path) -> None:
 
 ACTIVATE = """
 import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+numbers = sys.argv[1].split(",")
+for place, number in enumerate(numbers, 3):
+    os.dup2(int(number), place)
+os.environ.update(LISTEN_FDS=str(len(numbers)), LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""What systemd does for a unit with a socket: it listens, and its descriptor is 3."""
+"""What systemd does for a unit with sockets: it listens, and they are descriptors 3, 4..."""
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["tcp", "unix"])
@@ -344,6 +349,42 @@ def test_a_socket_of_systemd(folder: Path, family: socket.AddressFamily) -> None
                     assert client.recv() == "hello"
                 process.signal(signal.SIGTERM)
                 assert process.exit_status() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_sockets_of_systemd(folder: Path, workers: int) -> None:
+    path = str(folder / "app.sock")
+    with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unix:
+        tcp.bind(("127.0.0.1", 0))
+        unix.bind(path)
+        numbers = []
+        for listener in (tcp, unix):
+            listener.listen()
+            numbers.append(fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD, 10))  # beyond 3 and 4
+        arguments = ("--fd=3", "--fd=4", f"--workers={workers}")
+        serve = pure.python("longwire", "serve", "myapp:app", *arguments)
+        command = [sys.executable, "-c", ACTIVATE, ",".join(map(str, numbers)), *serve]
+        try:
+            with running_command(command, cwd=folder, pass_fds=numbers) as process:
+                said = process.wait_for(r"Longwire \S+ on (\S+), unix:(\S+?),? ")
+                assert said[2].rstrip(",") == path
+                assert said[1].endswith(f":{tcp.getsockname()[1]}")
+                for opened in (connect(said[1].replace("http", "ws")), unix_connect(path)):
+                    with opened as client:
+                        client.send("hello")
+                        assert client.recv() == "hello"
+                process.signal(signal.SIGTERM)
+                assert process.exit_status() == 0
+        finally:
+            for number in numbers:
+                os.close(number)
+        assert Path(path).exists()  # it is systemd's
+
+
+def test_several_descriptors_from_the_environment(folder: Path) -> None:
+    environment = {"LONGWIRE_FD": "98 99"}
+    status, stderr = run("serve", "myapp:app", cwd=folder, environment=environment)
+    assert (status, stderr) == (1, "longwire: --fd 98 is not a socket: Bad file descriptor\n")
 
 
 def test_tls(folder: Path) -> None:

@@ -68,7 +68,8 @@ def _option(item: Field[Any]) -> Callable[[Callable[..., Any]], Callable[..., An
     if item.name in FLAGS:
         return click.option(flag, item.name, is_flag=True, **arguments)
     if kind.startswith("tuple"):
-        return click.option(flag, item.name, multiple=True, **arguments)
+        one = KINDS[kind.removeprefix("tuple[").partition(",")[0]]
+        return click.option(flag, item.name, multiple=True, type=one, **arguments)
     if item.name == "workers":
         arguments["envvar"] = [arguments["envvar"], "WEB_CONCURRENCY"]  # as with uvicorn
     return click.option(flag, item.name, type=KINDS[kind], **arguments)

@@ -60,7 +60,9 @@ class Config:
     host: str = option("127.0.0.1", "Listening", "Address to listen on")
     port: int = option(8000, "Listening", "Port; 0 takes a free one", low=0, high=65535)
     uds: str | None = option(None, "Listening", "Unix socket to listen on instead")
-    fd: int | None = option(None, "Listening", "Inherited socket to listen on instead", low=0)
+    fd: tuple[int, ...] = option(
+        (), "Listening", "Inherited socket to listen on instead; may be named more than once"
+    )
     backlog: int = option(2048, "Listening", "Connections the kernel keeps for us", low=1)
     loop: str = option("auto", "Listening", "Event loop", choices=LOOPS)
 
@@ -187,7 +189,8 @@ class Config:
     def __post_init__(self) -> None:
         for item in fields(self):
             _check(item, getattr(self, item.name))
-        if self.uds is not None and self.fd is not None:
+        self._check_fd()
+        if self.uds is not None and self.fd:
             raise ConfigError("--uds and --fd exclude each other")
         if (self.workers > 1 or self.reload) and not isinstance(self.app, str):
             raise ConfigError("--workers and --reload need the application as module:attribute")
@@ -202,6 +205,15 @@ class Config:
             check_sendable(self.ws_drain_code, is_client=False)
         except LocalProtocolError as error:
             raise ConfigError(f"--ws-drain-code: {error}") from None
+
+    def _check_fd(self) -> None:
+        """Make one descriptor a tuple, as uvicorn's callers give a number; None is none."""
+        given: object = self.fd
+        if given is None or isinstance(given, int):
+            object.__setattr__(self, "fd", () if given is None else (given,))
+        for fd in self.fd:
+            if fd < 0 or self.fd.count(fd) > 1:
+                raise ConfigError(f"--fd names different descriptors, at least 0; got {fd}")
 
     def _check_headers(self) -> None:
         for name, value in self.headers:
@@ -221,7 +233,7 @@ class Config:
         if self.metrics is None:
             return
         _, port = split_address(self.metrics)
-        if port and port == self.port and self.uds is None and self.fd is None:
+        if port and port == self.port and self.uds is None and not self.fd:
             raise ConfigError(f"--metrics: port {port} is the application's; choose another")
 
     @property

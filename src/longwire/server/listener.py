@@ -19,18 +19,22 @@ UDS_MODE = 0o666
 
 def bind(config: Config) -> list[socket.socket]:
     """Return the sockets, bound and not yet listening; BindError says what to do."""
-    if config.fd is not None:
-        return [_inherit(config.fd)]
+    if config.fd:
+        return _inherit(config.fd)
     if config.uds is not None:
         return [_bind_unix(config.uds)]
     return bind_tcp(config.host, config.port)
 
 
-def _inherit(fd: int) -> socket.socket:
-    try:
-        return socket.socket(fileno=fd)
-    except OSError as error:
-        raise BindError(f"--fd {fd} is not a socket: {error.strerror}") from None
+def _inherit(descriptors: tuple[int, ...]) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    for fd in descriptors:
+        try:
+            sockets.append(socket.socket(fileno=fd))
+        except OSError as error:
+            close_all(sockets)
+            raise BindError(f"--fd {fd} is not a socket: {error.strerror}") from None
+    return sockets
 
 
 def _bind_unix(path: str) -> socket.socket:
@@ -154,7 +158,7 @@ class Listening:
     """The listening sockets of several workers, one list for each; a context that closes them.
 
     A TCP address has a socket a worker, among which the kernel spreads connections evenly; a unix
-    or an inherited socket is one for all.
+    or an inherited socket is for all of them.
     """
 
     def __init__(self, config: Config) -> None:
@@ -165,7 +169,7 @@ class Listening:
     def __enter__(self) -> Listening:
         """Bind; BindError says what to do."""
         config = self._config
-        if config.fd is not None or config.uds is not None:
+        if config.fd or config.uds is not None:
             self.slots = [bind(config)] * config.workers
         else:
             self._lock, self.slots = _bind_shared(config.host, config.port, config.workers)
