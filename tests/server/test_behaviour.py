@@ -52,8 +52,9 @@ def error_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
         (close(1000), (1000, ""), 1000),
         (close(None), (1005, ""), 1005),
         (close(4999, "é".encode()), (4999, "é"), 4999),
+        (close(1014), (1014, ""), 1014),
     ],
-    ids=["3001 bye", "1000", "no code", "4999 non-ascii"],
+    ids=["3001 bye", "1000", "no code", "4999 non-ascii", "1014"],
 )
 async def test_client_closes(
     serve: Serve, bytewise: bool, frame_bytes: bytes, told: tuple[int, str], echoed: int
@@ -269,7 +270,7 @@ async def test_app_closes_with_an_illegal_code_is_a_clear_error(serve: Serve, co
     assert "close code" in errors[0]
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1003, 1008, 1011, 1012, 3000, 4999])
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1008, 1011, 1012, 1014, 3000, 4999])
 async def test_app_closes_with_a_legal_code(serve: Serve, code: int) -> None:
     async def act(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -784,6 +785,23 @@ async def test_deflate_has_a_threshold(serve: Serve) -> None:
         for size, rsv in ((99, 0), (100, 4)):
             await client.send(text("x" * size))
             assert (await client.frame()).rsv == rsv
+
+
+@pytest.mark.parametrize(("level", "memory_level"), [(0, 5), (1, 5), (6, 1)])
+async def test_deflate_compresses_as_hard_as_it_is_told(
+    serve: Serve, level: int, memory_level: int
+) -> None:
+    message = " ".join(str(number**3) for number in range(500))
+
+    def compressed(level: int, memory_level: int) -> bytes:
+        compressor = zlib.compressobj(level, zlib.DEFLATED, -12, memory_level)
+        return (compressor.compress(message.encode()) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    assert compressed(level, memory_level) not in (compressed(6, 5), compressed(6, 8))
+    opened = deflate(serve, OFFER, ws_deflate_level=level, ws_deflate_memory_level=memory_level)
+    async with opened as (client, _):
+        await client.send(text(message))
+        assert (await client.frame()).payload == compressed(level, memory_level)
 
 
 async def test_deflate_per_route(serve: Serve) -> None:
