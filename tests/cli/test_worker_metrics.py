@@ -220,6 +220,35 @@ async def test_a_worker_that_does_not_answer_is_left_out_but_for_its_counters(
             await reach(server, workers_silent=0, connections__kind_websocket=count)
 
 
+FAILING = """
+import os
+import longwire.server.worker as worker
+
+collect = worker.collect
+
+async def collect_unless_told(state):
+    if os.path.exists("fail"):
+        raise ValueError("a collector that fails")
+    return await collect(state)
+
+worker.collect = collect_unless_told
+"""
+
+
+async def test_a_worker_whose_figures_fail_is_silent_until_they_do_not(folder: Path) -> None:
+    """A collector that raises: said once a scrape, and it does not keep the next away."""
+    (folder / "served.py").write_text(FAILING + APP)
+    with start(folder, "--reload") as server:
+        await asyncio.to_thread(httpx.get, server.url)
+        await reach(server, workers_silent=0, http_requests_total__status_2xx=1)
+        (folder / "fail").touch()
+        seen = await reach(server, workers_silent=1)
+        assert seen['http_requests_total status="2xx"'] == 1
+        server.wait_for("the metrics cannot be told")
+        (folder / "fail").unlink()
+        await reach(server, workers_silent=0)
+
+
 async def test_the_drain_of_all_workers_can_be_watched(folder: Path) -> None:
     with start(folder) as server:
         async with clients_of_both(server) as clients:

@@ -3,7 +3,8 @@
 worker      ready          it accepts connections
             alive          its event loop turns
             recycle        it has served --limit-max-requests
-            metrics SIZE   an answer, or its last figures: as many bytes of them follow the line
+            metrics SIZE   an answer, or its last figures: as many bytes of them follow the line;
+                           without a size, that there are none to be had
 supervisor  pause          accept no more: another worker has taken over
             metrics        say your figures
 either      (the end)      the other process is gone

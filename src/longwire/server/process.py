@@ -92,13 +92,19 @@ class WorkerProcess:
         """Note what it says, from its start to its end, whoever waits for what."""
         while (said := await self._channel.hear()) is not None:
             if said.word is Word.METRICS:
-                with suppress(ValueError):
-                    self.figures = decode(said.body)
-                    self._answered(True)
+                self._answered(self._take_figures(said.body))
             elif said.word is not Word.ALIVE or self._words.empty():
                 self._words.put_nowait(said.word)
         self._words.put_nowait(None)
         self._answered(False)
+
+    def _take_figures(self, data: bytes) -> bool:
+        """Keep the figures; return whether these are some."""
+        try:
+            self.figures = decode(data)
+        except ValueError:
+            return False
+        return True
 
     def _answered(self, is_told: bool) -> None:
         if self._answer is not None and not self._answer.done():

@@ -72,11 +72,12 @@ class Worker:
                     await channel.flush()
 
     async def _say_figures(self, channel: Channel) -> None:
-        """Answer with what we have counted; a supervisor that hears nothing goes on without."""
+        """Answer with what we have counted, or with nothing if that fails."""
         try:
             channel.say(Word.METRICS, encode(await collect(self._server.state)))
         except Exception:
-            self._server.state.logger.exception("the metrics cannot be said")
+            self._server.state.logger.exception("the metrics cannot be told")
+            channel.say(Word.METRICS)
 
     async def _live(self, channel: Channel) -> None:
         while True:
