@@ -391,3 +391,44 @@ def test_close_codes_as_labels(code: int, label: str) -> None:
 )
 def test_statuses_as_labels(status: int, label: str) -> None:
     assert status_label(status) == label
+
+
+async def registering(scope: Scope, receive: Receive, send: Send) -> None:
+    """Register figures, faulty ones among them, once more with each connection."""
+    register = scope["extensions"]["longwire.metrics"]["register"]
+    register(own_figures)
+    register(failing_figures)
+    register(misnamed_figures)
+    await echo(scope, receive, send)
+
+
+def own_figures() -> list[object]:
+    return [
+        ("counter", "app_orders", "Orders.", [({"kind": "new"}, 3), ({"kind": "old"}, 1.5)]),
+        ("gauge", "app_carts", "Carts.", [({}, 7)]),
+    ]
+
+
+def failing_figures() -> list[object]:
+    raise RuntimeError("no figures today")
+
+
+def misnamed_figures() -> list[object]:
+    return [("gauge", 'app"} 1\nother', "Not a name.", [({}, 1)])]
+
+
+async def test_the_application_has_figures_of_its_own(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(registering, metrics=METRICS) as server:
+        for _ in range(2):
+            async with websocket(server) as client:
+                await client.send(text("hello") + close(1000))
+                assert await client.message() == "hello"
+        body = (await ask(server)).body.decode()
+    assert 'app_orders_total{kind="new"} 3.0' in body
+    assert 'app_orders_total{kind="old"} 1.5' in body
+    assert "app_carts 7.0" in body
+    assert "other" not in body
+    assert "longwire_websockets_opened_total 2.0" in body
+    assert "no figures today" in caplog.text

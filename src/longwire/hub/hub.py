@@ -20,7 +20,7 @@ from longwire.errors import (
 from longwire.hub.broker import Broker
 from longwire.hub.brokers import broker_at
 from longwire.hub.brokers.memory import MemoryBroker
-from longwire.hub.counters import Counters
+from longwire.hub.counters import Counters, Metrics, collect
 from longwire.hub.events import (
     Client,
     Disconnect,
@@ -99,6 +99,7 @@ class Hub:
         self._rooms = Rooms(_find_broker(broker), room, rooms or {}, self.counters)
         self._members: set[Member] = set()
         self._subscriptions: set[Subscription] = set()
+        self._is_registered = False
 
     async def open(self) -> None:
         """Connect to the broker, once. Raises BrokerError if it does not answer, HubClosed."""
@@ -152,6 +153,7 @@ class Hub:
             raise TypeError(f"a connection is a WebSocket or its send(); got {connection!r}")
         if scope is None:
             scope = getattr(connection, "scope", None)
+        self._register_metrics(scope)
         return Member(self, send, scope, user, format or self._format, outbox or self._outbox)
 
     async def enlist(self, member: Member) -> None:
@@ -358,6 +360,20 @@ class Hub:
             unsubscribing = self._rooms.release(room)
             if unsubscribing is not None:
                 await asyncio.shield(unsubscribing)
+
+    def metrics(self) -> Metrics:
+        """Return the hub's figures: (kind, name, help, [(labels, value), ...]) for each metric.
+
+        On our server they are in its metrics by themselves (`longwire.metrics` in the scope).
+        """
+        counts = self.counts()
+        return collect(self.counters, counts.members, counts.users, counts.rooms)
+
+    def _register_metrics(self, scope: Mapping[str, Any] | None) -> None:
+        metrics = ((scope or {}).get("extensions") or {}).get("longwire.metrics")
+        if metrics and not self._is_registered:
+            self._is_registered = True
+            metrics["register"](self.metrics)
 
     def _client(self, member: Member, name: str) -> Client:
         room = self._rooms.find(name)

@@ -42,6 +42,7 @@ async def collect(state: ServerState) -> list[Family]:
         _round_trips(counters),
         _requests(counters),
         *_drain(state),
+        *state.registered.collect(),
     ]
 
 

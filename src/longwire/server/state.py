@@ -22,6 +22,7 @@ from longwire.server.drain import DrainNotice
 from longwire.server.engines import new_engine
 from longwire.server.flow import Flusher
 from longwire.server.head import TOO_MANY, UNAVAILABLE, Refused
+from longwire.server.registered import Registered
 from longwire.server.timers import TimerWheel
 
 SERVER = (b"server", b"longwire")
@@ -65,6 +66,7 @@ class ServerState:
         self.timers = TimerWheel(loop)
         self.flusher = Flusher(loop)
         self.drain_notice = DrainNotice()
+        self.registered = Registered()
         self.logger = logging.getLogger("longwire.error")
         self.access = logging.getLogger("longwire.access")
         self.ping_interval: float = config.ws_ping_interval or 0.0
@@ -81,6 +83,7 @@ class ServerState:
             "longwire.limits": {},
             "longwire.drain": {"notice": self.drain_notice},
             "longwire.fanout": {"prepare": Prepared},
+            "longwire.metrics": {"register": self.registered.register},
         }
         self._static_headers: list[Header] = [*config.headers]
         if config.server_header and not any(name == b"server" for name, _ in config.headers):
