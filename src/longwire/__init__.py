@@ -1,5 +1,5 @@
-"""WebSockets for Python, whole: an ASGI server whose WebSocket side is right and fast, and a
-toolkit for the applications behind it, or behind any other.
+"""WebSockets for Python, whole: an ASGI server whose WebSocket side is right and fast, a toolkit for
+the applications behind it, or behind any other, and a hub of rooms that spans processes.
 """
 
 from importlib import import_module
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from longwire.errors import ConnectionClosed, LongwireError
+    from longwire.hub import Hub
     from longwire.toolkit import (
         ClosedBy,
         Closure,
@@ -25,6 +26,7 @@ __all__ = [
     "ClosedBy",
     "Closure",
     "ConnectionClosed",
+    "Hub",
     "LongwireError",
     "Subprotocols",
     "WebSocket",
@@ -38,14 +40,19 @@ __all__ = [
     "websocket_app",
 ]
 
-ERRORS = frozenset(("ConnectionClosed", "LongwireError"))
+ELSEWHERE = {
+    "ConnectionClosed": "longwire.errors",
+    "Hub": "longwire.hub",
+    "LongwireError": "longwire.errors",
+}
+"""Where the public names live that are not the toolkit's."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for: the server alone starts without the toolkit."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module("longwire.errors" if name in ERRORS else "longwire.toolkit")
+    module = import_module(ELSEWHERE.get(name, "longwire.toolkit"))
     value = globals()[name] = getattr(module, name)
     return value
 

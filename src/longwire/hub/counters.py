@@ -9,7 +9,7 @@ from longwire.hub.options import Overflow
 
 Metric = tuple[str, str, str, Sequence[tuple[Mapping[str, str], float]]]
 Metrics = list[Metric]
-"""(kind, name, help, [(labels, value), ...]) for each: what `longwire.metrics` in the scope takes."""
+"""(kind, name, help, [(labels, value), ...]) for each, as the scope's `longwire.metrics` has it."""
 
 
 class Counters:
