@@ -1,5 +1,5 @@
-"""WebSockets for Python, whole: an ASGI server whose WebSocket side is right and fast, a toolkit for
-the applications behind it, or behind any other, and a hub of rooms that spans processes.
+"""WebSockets for Python, whole: an ASGI server whose WebSocket side is right and fast, a toolkit
+for the applications behind it, or behind any other, and a hub of rooms that spans processes.
 """
 
 from importlib import import_module
