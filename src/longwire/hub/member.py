@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 1.0
 """How long the end of a block that went well waits for what is still to be sent."""
 
+CATCH_UP_SECONDS = 10.0
+"""How long a member that comes back has to take half an outbox of what it missed; then it is one
+that does not keep up."""
+
 logger = logging.getLogger("longwire.hub")
 
 
@@ -132,6 +136,13 @@ class Member:
         if data is not None:
             key = event.key if isinstance(event, Publication) else None
             self.outbox.post(Message(data, key))
+
+    async def take_missed(self, events: list[Event]) -> None:
+        """Send events of the past to this member alone, waiting for it now and then."""
+        for event in events:
+            if self.outbox.is_half_full:
+                await self.outbox.flush(CATCH_UP_SECONDS)
+            self.take(event)
 
     def _on_lost(self) -> None:
         self._hub.forget_soon(self)

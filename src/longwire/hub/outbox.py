@@ -91,6 +91,11 @@ class Outbox:
         return 0 if self._queue is None else len(self._queue)
 
     @property
+    def is_half_full(self) -> bool:
+        """Whether half of what may wait does."""
+        return self._queue is not None and self._queue.is_half_full
+
+    @property
     def dropped(self) -> int:
         """Messages that were given up because the member did not keep up."""
         return 0 if self._queue is None else self._queue.dropped

@@ -33,6 +33,12 @@ class BoundedQueue(Generic[Item]):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def is_half_full(self) -> bool:
+        """Whether half of the messages, or of the bytes, that may be here are."""
+        options = self.options
+        return 2 * len(self._items) >= options.messages or 2 * self._size >= options.bytes
+
     def put(self, item: Item, size: int, key: str | None = None) -> Offered:
         """Add an item of `size` bytes, by the policy; alone in the queue it may be of any size."""
         options = self.options

@@ -16,7 +16,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
-from longwire.errors import BrokerError
+from longwire.errors import BrokerError, HubError
 from longwire.hub.counters import Counters
 from longwire.hub.events import (
     Client,
@@ -57,6 +57,9 @@ class Reader(Protocol):
 
     def take(self, event: Event) -> None:
         """Take an event, in order. Never waits."""
+
+    async def take_missed(self, events: list[Event]) -> None:
+        """Take events of the past, in order: more than may wait otherwise, so this may."""
 
 
 class Room:
@@ -127,21 +130,29 @@ class Room:
             # From the older of both places: the room comes along if it is behind.
             history = await self._read_history(_older(since, self.position))
             self._advance(history)
+            if history.is_whole and len(held) < MAX_HELD:
+                joined = Joined(self.name, client, history.position, is_recovered=True)
+                reader.take(joined)
+                await self._bring_up(reader, history, since, held)
+            else:
+                joined = Joined(self.name, client, self.position, is_recovered=False)
+                reader.take(joined)
+            self.add(reader, client)
         finally:
             del self._joining[reader]
-        end = history.position
-        is_recovered = history.is_whole and len(held) < MAX_HELD
-        joined = Joined(self.name, client, end if is_recovered else self.position, is_recovered)
-        reader.take(joined)
-        if is_recovered:
-            for publication in history.publications:
-                if not _is_known(publication, since):
-                    reader.take(publication)
-            for event in held:
-                if not _is_known(event, end):
-                    reader.take(event)
-        self.add(reader, client)
         return joined
+
+    async def _bring_up(
+        self, reader: Reader, history: History, since: Position, held: list[Event]
+    ) -> None:
+        """Give a reader what it missed, and what happened while it took that, until it is level."""
+        missed: list[Event] = [p for p in history.publications if not _is_known(p, since)]
+        while missed:
+            await reader.take_missed(missed)
+            if len(held) >= MAX_HELD:
+                raise HubError(f"room {self.name!r} is faster than the reader that came back")
+            missed = [event for event in held if not _is_known(event, history.position)]
+            held.clear()
 
     def add(self, reader: Reader, client: Client) -> None:
         """Give somebody what happens from now on."""

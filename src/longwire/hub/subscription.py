@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from longwire.errors import HubError
-from longwire.hub.events import Event, Position, Publication
+from longwire.hub.events import Event, Joined, Position, Publication
 from longwire.hub.options import OutboxOptions
 from longwire.hub.queue import BoundedQueue, Offered
 
@@ -29,6 +30,7 @@ class Subscription:
         self._room = room
         self._since = since
         self._queue: BoundedQueue[Event] = BoundedQueue(options)
+        self._missed: deque[Event] = deque()  # a Joined, and the history that was asked for
         self._wakeup: asyncio.Future[None] | None = None
         self._is_over = False
         self._is_too_slow = False
@@ -55,6 +57,8 @@ class Subscription:
 
     async def __anext__(self) -> Event:
         """Return the next event; StopAsyncIteration once the hub is closed."""
+        if self._missed:
+            return self._missed.popleft()
         while not self._queue:
             if self._is_too_slow:
                 raise HubError(f"a subscription of room {self._room!r} was not read fast enough")
@@ -68,6 +72,9 @@ class Subscription:
         """Take an event, in order. Never waits."""
         if self._is_over:
             return
+        if isinstance(event, Joined):
+            self._missed.append(event)
+            return
         size, key = 0, None
         if isinstance(event, Publication):
             size, key = len(event.data), event.key
@@ -77,6 +84,10 @@ class Subscription:
             self.stop()
         self._hub.counters.count_dropped(self._queue.options.overflow, self.dropped - dropped)
         self._wake()
+
+    async def take_missed(self, events: list[Event]) -> None:
+        """Take events of the past; they are in memory anyway, and come first."""
+        self._missed.extend(events)
 
     def stop(self) -> None:
         """End the iteration behind what waits."""
