@@ -177,7 +177,7 @@ class Hub:
             names = [*member.rooms]
             if member.user is not None:
                 names.append(room_of_user(member.user))
-            member.rooms.clear()
+            member.rooms = ()
             # In a task: the end of the block is often a cancellation, and this has to happen.
             departures = [self._rooms.start(self._remove(member, name)) for name in names]
             await member.outbox.end()
@@ -204,12 +204,13 @@ class Hub:
         room = await self._rooms.hold(name)
         try:
             joined = await room.admit(member, client, since)
-            member.rooms.add(name)
+            if name not in member.rooms:
+                member.rooms += (name,)
             await self._rooms.enter(room, client)
             if member not in self._members:
                 raise ConnectionClosed(1006, "the connection has ended meanwhile")
         except BaseException:
-            member.rooms.discard(name)
+            _forget_room(member, name)
             self._rooms.start(self._remove(member, name))
             raise
         finally:
@@ -219,7 +220,7 @@ class Hub:
     async def leave(self, member: Member, name: str) -> None:
         """Let a member out of a room; Member.leave() is how it is called."""
         check_room(name)
-        member.rooms.discard(name)
+        _forget_room(member, name)
         await asyncio.shield(self._rooms.start(self._remove(member, name)))
 
     async def _remove(self, member: Member, name: str) -> None:
@@ -400,6 +401,10 @@ def _find_broker(broker: Broker | str | None) -> Broker:
             BROKER_VARIABLE,
         )
     return broker
+
+
+def _forget_room(member: Member, name: str) -> None:
+    member.rooms = tuple(room for room in member.rooms if room != name)
 
 
 def _check_key(key: str | None) -> str | None:

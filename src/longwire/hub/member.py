@@ -51,11 +51,11 @@ class Member:
         self.id = secrets.token_hex(8)
         self.user = user
         self.format = format
-        self.rooms: set[str] = set()  # the names of those it has joined
-        self.outbox = Outbox(send, find_prepare(scope), outbox, hub.counters, self._on_lost)
+        self.rooms: tuple[str, ...] = ()  # those it has joined; a set would be 216 bytes
+        self.outbox = Outbox(send, find_prepare(scope), outbox, hub.counters, self)
 
     def __repr__(self) -> str:
-        return f"<Member {self.id} user={self.user!r} rooms={sorted(self.rooms)}>"
+        return f"<Member {self.id} user={self.user!r} rooms={self.rooms!r}>"
 
     @property
     def dropped(self) -> int:
@@ -144,5 +144,6 @@ class Member:
                 await self.outbox.flush(CATCH_UP_SECONDS)
             self.take(event)
 
-    def _on_lost(self) -> None:
+    def on_lost(self) -> None:
+        """Leave: the outbox has found that the connection has ended."""
         self._hub.forget_soon(self)

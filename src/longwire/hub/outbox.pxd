@@ -9,7 +9,7 @@ cdef class Outbox:
     cdef object _prepare
     cdef object _options
     cdef object _counters
-    cdef object _on_lost
+    cdef object _owner
     cdef object _state
     cdef object _write
     cdef object _queue

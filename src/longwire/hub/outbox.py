@@ -17,7 +17,7 @@ import contextvars
 import logging
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from longwire.asgi import Send
 from longwire.hub.counters import Counters
@@ -44,16 +44,23 @@ class State(Enum):
     CLOSED = "closed"  # nothing is sent any more
 
 
+class Owner(Protocol):
+    """The member whose outbox it is."""
+
+    def on_lost(self) -> None:
+        """Hear, once, that a send found the connection ended."""
+
+
 class Outbox:
-    """The way to one member. `on_lost` is called once, if a send finds the connection ended."""
+    """The way to one member."""
 
     __slots__ = (
         "_counters",
         "_drained",
         "_has_sent",
         "_is_sending",
-        "_on_lost",
         "_options",
+        "_owner",
         "_prepare",
         "_queue",
         "_send",
@@ -69,13 +76,13 @@ class Outbox:
         prepare: Prepare | None,
         options: OutboxOptions,
         counters: Counters,
-        on_lost: Callable[[], None],
+        owner: Owner,
     ) -> None:
         self._send = send
         self._prepare = prepare
         self._options = options
         self._counters = counters
-        self._on_lost = on_lost
+        self._owner = owner
         self._state = State.OPEN
         self._write: Callable[[Any], bool] | None = None
         self._queue: BoundedQueue[Message] | None = None
@@ -212,7 +219,7 @@ class Outbox:
         self._write = None
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-        self._on_lost()
+        self._owner.on_lost()
 
 
 def post_to_all(outboxes: dict[str, Outbox], message: Message, skipped: Outbox | None) -> None:

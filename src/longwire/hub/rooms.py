@@ -22,6 +22,10 @@ from longwire.hub.room import Room
 RESTORED_AT_ONCE = 64
 """Clients entered again at a time, after the broker was away."""
 
+MAX_OWED = 100_000
+"""Departures to be said again that are kept while the broker is away; the oldest go, and stay in
+the rooms' presence until this node ends."""
+
 logger = logging.getLogger("longwire.hub")
 
 
@@ -170,13 +174,15 @@ class Rooms:
 
     async def exit(self, room: Room, client: Client) -> None:
         """Tell the others that it is not; if the broker is away, once it is back."""
-        if room.options.presence:
+        if room.options.presence and isinstance(self.broker, Presence):
             try:
-                await self.presence.exit(room.name, client)
+                await self.broker.exit(room.name, client)
             except BrokerError as error:
                 # Else a node that lives would keep a ghost.
                 logger.warning("leaving room %r is to be said again: %s", room.name, error)
                 self._owed[room.name, client.id] = client
+                if len(self._owed) > MAX_OWED:
+                    del self._owed[next(iter(self._owed))]
 
     # ---- what the broker says ---------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class StoredRoom:
     offset: int = 0
     history: deque[tuple[float, Publication]] = field(default_factory=deque)
     nodes: list[Node] = field(default_factory=list)  # that have subscribed
-    present: dict[str, tuple[Node, Client]] = field(default_factory=dict)
+    present: dict[Node, dict[str, Client]] = field(default_factory=dict)  # each node's, by id
     expires_at: float = 0.0
 
     def deliver(self, event: RoomEvent) -> None:
@@ -92,7 +92,7 @@ class MemoryRooms:
     def rooms_of(self, node: Node) -> Iterable[tuple[str, StoredRoom]]:
         """Return the rooms in which the node has subscribed, or clients."""
         for name, room in list(self._rooms.items()):
-            if node in room.nodes or any(owner is node for owner, _ in room.present.values()):
+            if node in room.nodes or node in room.present:
                 yield name, room
 
 
@@ -115,10 +115,8 @@ class MemoryBroker:
     def _remove_node(self, name: str, room: StoredRoom, node: Node) -> None:
         if node in room.nodes:
             room.nodes.remove(node)
-        for owner, client in list(room.present.values()):
-            if owner is node:
-                del room.present[client.id]
-                room.deliver(Leave(name, client))
+        for client in room.present.pop(node, {}).values():
+            room.deliver(Leave(name, client))
 
     async def publish(self, room: str, draft: Draft, window: Window) -> Position | None:
         position = None
@@ -177,19 +175,25 @@ class MemoryBroker:
 
     async def enter(self, room: str, client: Client) -> None:
         stored = self._rooms.find_or_make(room, Window(0, 0.0))
-        is_new = client.id not in stored.present
-        stored.present[client.id] = self._opened_node(), client
+        clients = stored.present.setdefault(self._opened_node(), {})
+        is_new = client.id not in clients
+        clients[client.id] = client
         if is_new:
             stored.deliver(Join(room, client))
 
     async def exit(self, room: str, client: Client) -> None:
-        stored = self._rooms.find(room)
-        if stored is not None and stored.present.pop(client.id, None) is not None:
+        stored, node = self._rooms.find(room), self._opened_node()
+        clients = {} if stored is None else stored.present.get(node, {})
+        if stored is not None and clients.pop(client.id, None) is not None:
+            if not clients:
+                del stored.present[node]
             stored.deliver(Leave(room, client))
 
     async def present(self, room: str) -> list[Client]:
         stored = self._rooms.find(room)
-        return [] if stored is None else [client for _, client in stored.present.values()]
+        if stored is None:
+            return []
+        return [client for clients in stored.present.values() for client in clients.values()]
 
     def _opened_node(self) -> Node:
         assert self._node is not None, "open() comes first"
