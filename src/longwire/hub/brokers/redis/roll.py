@@ -1,0 +1,151 @@
+"""Who is in which room, on which node, and which nodes live: the presence of a RedisBroker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from redis.exceptions import ResponseError
+
+from longwire.errors import BrokerError
+from longwire.hub.brokers.dropped import Dropped
+from longwire.hub.brokers.envelope import InvalidEnvelope, decode, encode_signal
+from longwire.hub.brokers.redis import scripts
+from longwire.hub.brokers.redis.keys import Keys, member, node_name
+from longwire.hub.brokers.redis.line import LineLost
+from longwire.hub.brokers.redis.link import Link
+from longwire.hub.brokers.redis.session import Session
+from longwire.hub.events import Client, Join, Leave
+
+LIFE = 2.5
+"""Heartbeats that a node lives without one. Nodes beat, and look for the dead, every half: whoever
+dies is out of all rooms within three."""
+
+BATCH = 200
+"""Clients of a dead node that one script takes out; Redis does nothing else meanwhile."""
+
+
+class Roll:
+    """The rooms' tables, as one node works on them. `on_taken_for_dead` is called without waiting
+    when others have begun to take this node's clients out."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        node: str,
+        heartbeat: float,
+        session: Session,
+        dropped: Dropped,
+        on_taken_for_dead: Callable[[], None],
+    ) -> None:
+        self._keys = keys
+        self._node = node_name(node)
+        self._life = int(heartbeat * LIFE * 1000)
+        self._heartbeat = heartbeat
+        self._session = session
+        self._dropped = dropped
+        self._on_taken_for_dead = on_taken_for_dead
+        self._is_known = False
+        self._owed: dict[tuple[str, str], Client] = {}  # exits that Redis has not heard of
+        self._burials: asyncio.Task[None] | None = None
+
+    async def beat(self, link: Link) -> None:
+        """Say that this node lives, ping both lines, and see to the nodes that do not live."""
+        beat = link.run(scripts.BEAT, (self._keys.nodes,), self._node, self._life)
+        await link.check(self._heartbeat, beat, link.events.ask("PING"))
+        was_alive, dead = await beat
+        self._note_life(bool(was_alive))
+        if (dead or self._owed) and (self._burials is None or self._burials.done()):
+            self._burials = asyncio.create_task(self._tidy(link, dead))
+
+    def _note_life(self, was_alive: bool) -> None:
+        # The first beat of all finds no node of that name, and there is nothing to enter again.
+        if self._is_known and not was_alive:
+            self._on_taken_for_dead()
+        self._is_known = True
+
+    def forget_life(self) -> None:
+        """Take the next answer as the first: whoever restores the link enters everybody anyhow."""
+        self._is_known = False
+
+    async def _tidy(self, link: Link, dead: list[bytes]) -> None:
+        try:
+            for node in dead:
+                await self._bury(link, node)
+        except (LineLost, ResponseError):
+            pass  # the next beat finds them again
+        for (room, id), client in list(self._owed.items()):
+            if self._owed.get((room, id)) is client:
+                try:
+                    await self.exit(room, client)
+                except BrokerError:
+                    return
+
+    async def _bury(self, link: Link, node: str | bytes, *, is_self: bool = False) -> None:
+        index = self._keys.indexes.encode() + (node if isinstance(node, bytes) else node.encode())
+        while await link.run(
+            scripts.BURY, (self._keys.nodes, index),
+            node, int(is_self), BATCH, self._keys.tables, self._keys.channels,
+        ):  # fmt: skip
+            pass
+
+    async def close(self) -> None:
+        """Take out this node's clients, and its name; within the timeout, or others do it."""
+        if self._burials is not None:
+            self._burials.cancel()
+            await asyncio.gather(self._burials, return_exceptions=True)
+        link = self._session.link
+        if link is not None:
+            try:
+                async with asyncio.timeout_at(self._session.deadline()):
+                    await self._bury(link, self._node, is_self=True)
+            except (TimeoutError, LineLost, ResponseError):
+                pass
+
+    async def enter(self, room: str, client: Client) -> None:
+        """Presence.enter()."""
+        self._owed.pop((room, client.id), None)
+        keys = self._keys
+        was_alive = await self._session.ask(
+            lambda link, _: link.run(
+                scripts.ENTER,
+                (keys.table(room), keys.nodes, keys.indexes + self._node, keys.channel(room)),
+                self._node, client.id, member(room, client), self._life,
+                b"\n" + encode_signal(Join(room, client)), encode_signal(Leave(room, client)),
+                keys.indexes,
+            ),
+            self._session.deadline(),
+        )  # fmt: skip
+        self._note_life(bool(was_alive))
+
+    async def exit(self, room: str, client: Client) -> None:
+        """Presence.exit(). One that raised is made up for once Redis answers again."""
+        keys = self._keys
+        self._owed[room, client.id] = client
+        await self._session.ask(
+            lambda link, _: link.run(
+                scripts.EXIT,
+                (keys.table(room), keys.channel(room)),
+                client.id, member(room, client), b"\n" + encode_signal(Leave(room, client)),
+                keys.indexes,
+            ),
+            self._session.deadline(),
+        )  # fmt: skip
+        self._owed.pop((room, client.id), None)
+
+    async def present(self, room: str) -> list[Client]:
+        """Presence.present()."""
+        envelopes = await self._session.ask(
+            lambda link, _: link.run(scripts.PRESENT, (self._keys.table(room), self._keys.nodes)),
+            self._session.deadline(),
+        )
+        clients = []
+        for envelope in envelopes:
+            try:
+                leave = decode(room, envelope)
+                if not isinstance(leave, Leave):
+                    raise InvalidEnvelope("no Leave in a table of who is present")
+                clients.append(leave.client)
+            except InvalidEnvelope as error:
+                self._dropped.note(room, error)
+        return clients
