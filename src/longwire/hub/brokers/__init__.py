@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ PACKAGES = {
     "tls": "nats",
 }
 """The schemes, and the module (and extra) that knows each."""
+
+ADDRESS = re.compile(r"(?:[\w.-]*|\[[0-9a-fA-F:.%]+\])(?::[0-9]*)?(?:/[^#]*)?(?=#|$)")
+"""Host, port and path; a host may be a list of them, which is none of ours to read."""
 
 
 def broker_at(url: str) -> Broker:
@@ -41,8 +45,15 @@ def broker_at(url: str) -> Broker:
 
 
 def redacted(url: str) -> str:
-    """Return the address for logs and errors: no user, no password, no query string."""
-    parts = urlsplit(url.partition("?")[0])
-    if not parts.scheme or not parts.netloc:
-        return url.partition(":")[0]
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Return the address for logs and errors: no user, no password, no query string.
+
+    A password with characters that should have been escaped is none of the address either: of one
+    that cannot be told apart from its credentials only the scheme is left.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator or not scheme.isalnum():
+        return "an address without a scheme"
+    plain = ADDRESS.match(rest.partition("?")[0].rpartition("@")[2])
+    if plain is None or "@" in rest.partition("?")[2]:
+        return f"{scheme}://"
+    return f"{scheme}://{plain[0]}"

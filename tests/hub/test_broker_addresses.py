@@ -1,0 +1,67 @@
+"""Addresses of brokers: which broker, and what logs and errors show of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from longwire.errors import BrokerError
+from longwire.hub.brokers import broker_at, redacted
+from longwire.hub.brokers.memory import MemoryBroker
+from longwire.hub.brokers.redis import RedisBroker
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://alice:s3cret@host:6379/0?x=s3cret", "redis://host:6379/0"),
+        ("redis://:s3cret@[::1]:6379", "redis://[::1]:6379"),
+        ("unix:///run/redis/redis.sock?password=s3cret", "unix:///run/redis/redis.sock"),
+        ("unix://alice@/run/redis.sock", "unix:///run/redis.sock"),
+        ("nats://s3cret@host", "nats://host"),
+        ("memory://", "memory://"),
+        ("redis://host#s3cret", "redis://host"),
+        # Passwords that should have been escaped.
+        ("redis://alice:s3cr/et@host", "redis://host"),
+        ("redis://alice:s3#cret@host", "redis://host"),
+        ("redis://alice:s3cr@et@host", "redis://host"),
+        ("redis://alice:s3?cret@host", "redis://"),
+        ("redis://host?password=s3cret@", "redis://"),
+        # A host that was forgotten.
+        ("redis://alice:s3cret", "redis://"),
+        ("redis://alice:s3cret/0", "redis://"),
+        ("alice:s3cret@host", "an address without a scheme"),
+        ("", "an address without a scheme"),
+    ],
+)
+def test_what_is_shown_of_an_address(url: str, shown: str) -> None:
+    assert redacted(url) == shown
+
+
+def test_the_scheme_names_the_broker() -> None:
+    assert isinstance(broker_at("memory://"), MemoryBroker)
+    for url in ("redis://host", "rediss://host", "unix:///path"):
+        assert isinstance(broker_at(url), RedisBroker)
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("ftp://s3cret@host", "begins with one of memory://"),
+        ("s3cret", "begins with one of memory://"),
+        ("redis://host?heartbeat=soon", "heartbeat: a number of seconds; got 'soon'"),
+        ("redis://host?heartbeat=0", "heartbeat: 0.01 to 3600 seconds; got 0.0"),
+        ("redis://host?timeout=nan", "timeout: 0.01 to 3600 seconds; got nan"),
+        ("redis://host?prefix=", "prefix: printable characters without blanks; got ''"),
+        ("redis://host?prefix=a%20b", "prefix: printable characters"),
+        ("redis://host?colour=red", "unexpected keyword argument 'colour'"),
+        ("redis://host?db=first", "Invalid value for 'db'"),
+        ("redis://host?decode_responses=1", "decode_responses is not for a broker"),
+        ("redis://alice:s3cret/0", r"redis:// is no address of Redis$"),
+        ("redis://host:s3cret", r"redis:// is no address of Redis$"),
+    ],
+)
+def test_an_address_that_is_none(url: str, error: str) -> None:
+    with pytest.raises(BrokerError, match=error) as raised:
+        broker_at(url)
+    assert "s3cret" not in str(raised.value)
