@@ -32,9 +32,13 @@ PATIENCE = 10.0
 
 
 class RedisServer:
-    """A process on a port of its own; what it keeps is gone when it ends."""
+    """A process on a port of its own; what it keeps is gone when it ends.
 
-    def __init__(self) -> None:
+    `arguments` are redis-server's own.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
         assert COMMAND is not None
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -48,7 +52,7 @@ class RedisServer:
             [
                 COMMAND, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
                 "--appendonly", "no", "--dir", self._folder.name,
-                "--unixsocket", self.socket_path,
+                "--unixsocket", self.socket_path, *self._arguments,
             ],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
@@ -150,14 +154,14 @@ RUBBISH = [
 
 
 @contextlib.asynccontextmanager
-async def redis_setting() -> AsyncIterator[RedisSetting]:
-    """Start a Redis and end it, or skip the test where there is none."""
+async def redis_setting(*arguments: str) -> AsyncIterator[RedisSetting]:
+    """Start a Redis with these arguments and end it, or skip the test where there is none."""
     if COMMAND is None:
         words = "no redis-server here: apt-get install redis-server"
         if os.environ.get(REQUIRED):
             pytest.fail(words)
         pytest.skip(words)
-    server = RedisServer()
+    server = RedisServer(*arguments)
     try:
         await asyncio.to_thread(server.start)
         yield RedisSetting(server)

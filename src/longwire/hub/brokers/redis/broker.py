@@ -27,6 +27,10 @@ KEEP_SECONDS = 24 * 3600.0
 """A room keeps its epoch for that long beyond its history: whoever comes back with a position until
 then is told that nothing was missed."""
 
+KEEP_AGAIN_SECONDS = KEEP_SECONDS / 4
+"""How often a node says that it is still interested in its rooms: one that is quiet for days begins
+no other epoch under those who are in it."""
+
 MOST_SECONDS = 10 * 365 * 24 * 3600.0
 """A window that lasts longer, or for ever, lasts that long: Redis counts in whole milliseconds."""
 
@@ -56,6 +60,8 @@ class RedisBroker:
         self._keys = Keys(prefix, self._connections.database)
         self._dropped = Dropped(self._options.address)
         self._rooms: dict[bytes, str] = {}  # the subscribed ones, by their channels
+        self._kept: dict[str, int] = {}  # those with history: for how many milliseconds
+        self._keep_again = 0.0  # when, on the event loop's clock
         self._messages = count()
         self._name = secrets.token_hex(6)  # begins the ids of this broker's messages
         self._node: Node | None = None
@@ -75,9 +81,9 @@ class RedisBroker:
     async def close(self) -> None:
         session, self._session = self._session, None
         if session is not None and self._roll is not None:
-            await self._roll.close()
-            await session.close()
+            await session.close(self._roll.resign)
             self._rooms.clear()
+            self._kept.clear()
 
     # Publications
 
@@ -133,24 +139,27 @@ class RedisBroker:
             await session.ask(lambda link, _: link.subscribe(channel), deadline)
             if not window.size:
                 return None
+            kept = self._kept[room] = _milliseconds(window.seconds + KEEP_SECONDS)
             epoch, offset = await session.ask(
                 lambda link, _: link.run(
                     scripts.STAND, self._keys.kept(room),
-                    secrets.token_hex(4), _milliseconds(window.seconds + KEEP_SECONDS),
+                    secrets.token_hex(4), kept,
                 ),
                 deadline,
             )  # fmt: skip
         except BaseException:
             if is_new:
-                self._unsubscribe(session, channel)
+                self._unsubscribe(session, room)
             raise
         return Position(offset, epoch.decode())
 
     async def unsubscribe(self, room: str) -> None:
-        self._unsubscribe(self._opened(), self._keys.channel(room))
+        self._unsubscribe(self._opened(), room)
 
-    def _unsubscribe(self, session: Session, channel: bytes) -> None:
+    def _unsubscribe(self, session: Session, room: str) -> None:
         """Nothing of it is delivered from now on, so that there is no answer to wait for."""
+        channel = self._keys.channel(room)
+        self._kept.pop(room, None)
         if self._rooms.pop(channel, None) is not None and session.link is not None:
             session.link.unsubscribe(channel)
 
@@ -229,6 +238,11 @@ class RedisBroker:
 
     async def beat(self, link: Link) -> None:
         await self._opened_roll().beat(link)
+        now = asyncio.get_running_loop().time()
+        if now >= self._keep_again:
+            self._keep_again = now + KEEP_AGAIN_SECONDS
+            for room, kept in self._kept.items():
+                link.commands.ask("PEXPIRE", self._keys.rooms + room, kept)
 
     def on_lost(self, error: str) -> None:
         self._opened_roll().forget_life()

@@ -94,7 +94,7 @@ class Line:
         """End the line if that has not happened, and let go of the socket."""
         self.end("closed")
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(RedisError, OSError):  # it is gone, which is what was wanted
+        with contextlib.suppress(Exception):  # it is gone, which is what was wanted
             await self._connection.disconnect(nowait=True)
 
     async def _guard(self, work: Any) -> None:

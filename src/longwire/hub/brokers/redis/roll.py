@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from redis.exceptions import ResponseError
 
-from longwire.errors import BrokerError
 from longwire.hub.brokers.dropped import Dropped
 from longwire.hub.brokers.envelope import InvalidEnvelope, decode, encode_signal
 from longwire.hub.brokers.redis import scripts
@@ -46,7 +46,6 @@ class Roll:
         self._dropped = dropped
         self._on_taken_for_dead = on_taken_for_dead
         self._is_known = False
-        self._owed: dict[tuple[str, str], Client] = {}  # exits that Redis has not heard of
         self._burials: asyncio.Task[None] | None = None
 
     async def beat(self, link: Link) -> None:
@@ -55,8 +54,8 @@ class Roll:
         await link.check(self._heartbeat, beat, link.events.ask("PING"))
         was_alive, dead = await beat
         self._note_life(bool(was_alive))
-        if (dead or self._owed) and (self._burials is None or self._burials.done()):
-            self._burials = asyncio.create_task(self._tidy(link, dead))
+        if dead and (self._burials is None or self._burials.done()):
+            self._burials = asyncio.create_task(self._bury_all(link, dead))
 
     def _note_life(self, was_alive: bool) -> None:
         # The first beat of all finds no node of that name, and there is nothing to enter again.
@@ -68,18 +67,11 @@ class Roll:
         """Take the next answer as the first: whoever restores the link enters everybody anyhow."""
         self._is_known = False
 
-    async def _tidy(self, link: Link, dead: list[bytes]) -> None:
-        try:
+    async def _bury_all(self, link: Link, dead: list[bytes]) -> None:
+        # Those that are left are found again by the next beat, or by another node's.
+        with contextlib.suppress(LineLost, ResponseError):
             for node in dead:
                 await self._bury(link, node)
-        except (LineLost, ResponseError):
-            pass  # the next beat finds them again
-        for (room, id), client in list(self._owed.items()):
-            if self._owed.get((room, id)) is client:
-                try:
-                    await self.exit(room, client)
-                except BrokerError:
-                    return
 
     async def _bury(self, link: Link, node: str | bytes, *, is_self: bool = False) -> None:
         index = self._keys.indexes.encode() + (node if isinstance(node, bytes) else node.encode())
@@ -89,22 +81,15 @@ class Roll:
         ):  # fmt: skip
             pass
 
-    async def close(self) -> None:
-        """Take out this node's clients, and its name; within the timeout, or others do it."""
+    async def resign(self, link: Link) -> None:
+        """Take out this node's clients, and its name; what is left undone here others do."""
         if self._burials is not None:
             self._burials.cancel()
             await asyncio.gather(self._burials, return_exceptions=True)
-        link = self._session.link
-        if link is not None:
-            try:
-                async with asyncio.timeout_at(self._session.deadline()):
-                    await self._bury(link, self._node, is_self=True)
-            except (TimeoutError, LineLost, ResponseError):
-                pass
+        await self._bury(link, self._node, is_self=True)
 
     async def enter(self, room: str, client: Client) -> None:
         """Presence.enter()."""
-        self._owed.pop((room, client.id), None)
         keys = self._keys
         was_alive = await self._session.ask(
             lambda link, _: link.run(
@@ -119,9 +104,8 @@ class Roll:
         self._note_life(bool(was_alive))
 
     async def exit(self, room: str, client: Client) -> None:
-        """Presence.exit(). One that raised is made up for once Redis answers again."""
+        """Presence.exit()."""
         keys = self._keys
-        self._owed[room, client.id] = client
         await self._session.ask(
             lambda link, _: link.run(
                 scripts.EXIT,
@@ -131,7 +115,6 @@ class Roll:
             ),
             self._session.deadline(),
         )  # fmt: skip
-        self._owed.pop((room, client.id), None)
 
     async def present(self, room: str) -> list[Client]:
         """Presence.present()."""

@@ -6,11 +6,18 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from longwire.errors import BrokerError
 from longwire.hub.brokers.redis.line import LineLost
@@ -83,17 +90,24 @@ class Session:
         self._put_in_force(link)
         self._task = asyncio.create_task(self._keep_for_ever(link))
 
-    async def close(self) -> None:
-        """Let go of everything; what is asked from now on raises BrokerError. Idempotent."""
+    async def close(self, farewell: Callable[[Link], Awaitable[None]]) -> None:
+        """Say farewell if there is somebody to hear it within the timeout, and let go of
+        everything; what is asked from now on raises BrokerError. Idempotent.
+        """
         self._is_closed = True
         self._why = "the broker is closed"
         link, self._link = self._link, None
         self._changed.set()
         if self._task is not None:
-            self._task.cancel()
+            self._task.cancel()  # first: a heartbeat behind the farewell would be a resurrection
             await asyncio.gather(self._task, return_exceptions=True)
         if link is not None:
-            await link.close()
+            try:
+                with contextlib.suppress(TimeoutError, LineLost, ResponseError):
+                    async with asyncio.timeout(self._options.timeout):
+                        await farewell(link)
+            finally:
+                await link.close()
 
     @property
     def link(self) -> Link | None:
@@ -191,6 +205,7 @@ class Session:
 
     async def _watch(self, link: Link) -> str:
         """Return why the link ended, once it has."""
+        said = ""
         while not await link.wait_ended(self._options.heartbeat / 2):
             try:
                 await self._owner.beat(link)
@@ -201,10 +216,13 @@ class Session:
                     await link.load_scripts()
             except ResponseError as error:
                 # A Redis that became a replica stays one: perhaps the address leads elsewhere now.
-                if str(error).startswith(("READONLY", "MASTERDOWN")):
+                if isinstance(error, (ReadOnlyError, MasterDownError)):
                     link.end(str(error))
-                else:
+                elif str(error) != said:
+                    said = str(error)
                     logger.warning("%s: the heartbeat failed: %s", self._options.address, error)
+            else:
+                said = ""
         return await link.commands.ended
 
     async def _connect_again(self) -> Link:
