@@ -6,7 +6,9 @@ This is what the broker sees of a hub (broker.Node), and the only part that talk
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import random
 import secrets
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
@@ -17,7 +19,7 @@ from longwire.hub.counters import Counters
 from longwire.hub.events import Client, History, Position, RoomEvent
 from longwire.hub.names import USER_PREFIX
 from longwire.hub.options import USER_ROOM, RoomOptions
-from longwire.hub.room import Room
+from longwire.hub.room import FIRST_DELAY, LAST_DELAY, Room
 
 RESTORED_AT_ONCE = 64
 """Clients entered again at a time, after the broker was away."""
@@ -48,6 +50,7 @@ class Rooms:
         self._counters = counters
         self._rooms: dict[str, Room] = {}
         self._owed: dict[tuple[str, str], Client] = {}  # exits that the broker has not heard of
+        self._settling: asyncio.Task[None] | None = None
         self._opening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -180,9 +183,28 @@ class Rooms:
             except BrokerError as error:
                 # Else a node that lives would keep a ghost.
                 logger.warning("leaving room %r is to be said again: %s", room.name, error)
-                self._owed[room.name, client.id] = client
-                if len(self._owed) > MAX_OWED:
-                    del self._owed[next(iter(self._owed))]
+                self._owe(room.name, client)
+
+    def _owe(self, name: str, client: Client) -> None:
+        self._owed[name, client.id] = client
+        if len(self._owed) > MAX_OWED:
+            del self._owed[next(iter(self._owed))]
+        if self._settling is None:
+            self._settling = self.start(self._settle())
+
+    async def _settle(self) -> None:
+        """Say what is owed, until the broker has heard all of it."""
+        delay = FIRST_DELAY
+        while self._owed:
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+            delay = min(2 * delay, LAST_DELAY)
+            with contextlib.suppress(BrokerError):
+                for name, id in list(self._owed):
+                    client = self._owed.get((name, id))
+                    if client is not None:
+                        await self.presence.exit(name, client)
+                        self._owed.pop((name, id), None)
+        self._settling = None
 
     # ---- what the broker says ---------------------------------------------------------------
 
@@ -204,10 +226,7 @@ class Rooms:
         self.start(self._enter_again())
 
     async def _enter_again(self) -> None:
-        owed, self._owed = self._owed, {}
         try:
-            for (name, _), client in owed.items():
-                await self.presence.exit(name, client)
             entries = [
                 (room.name, client)
                 for room in self._rooms.values()
@@ -219,7 +238,6 @@ class Rooms:
                 await asyncio.gather(*(self._enter_if_here(*entry) for entry in part))
         except BrokerError as error:  # it is away again, and will say when it is back
             logger.warning("the rooms could not be entered again: %s", error)
-            self._owed = {**owed, **self._owed}
 
     async def _enter_if_here(self, name: str, client: Client) -> None:
         room = self._rooms.get(name)
