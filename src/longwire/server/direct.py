@@ -26,6 +26,17 @@ def descriptor_of(transport: asyncio.Transport) -> int:
     return descriptor
 
 
+def write_now(transport: asyncio.Transport, data: bytes) -> None:
+    """Write at once, where a transport would wait for the end of the iteration; a closing transport
+    takes nothing.
+    """
+    descriptor = descriptor_of(transport)
+    if descriptor != NONE and not transport.is_closing() and not transport.get_write_buffer_size():
+        data = data[send_now(descriptor, data) :]
+    if data:
+        transport.write(data)
+
+
 def send_now(descriptor: int, data: bytes | bytearray) -> int:
     """Return how many bytes the kernel took, without waiting; 0 if it took none, or on an error:
     the transport meets the same one and knows what to do.

@@ -17,6 +17,14 @@ cpdef int descriptor_of(transport) except -2:
     return sock.fileno()
 
 
+cpdef write_now(transport, bytes data):
+    cdef int descriptor = descriptor_of(transport)
+    if descriptor != -1 and not transport.is_closing() and not transport.get_write_buffer_size():
+        data = data[send_now(descriptor, data):]
+    if data:
+        transport.write(data)
+
+
 cpdef Py_ssize_t send_now(int descriptor, data) except -1:
     cdef ssize_t sent
     # SIGPIPE is ignored by Python. The call never waits: the GIL is not worth giving away.

@@ -13,6 +13,7 @@ from longwire.errors import LifecycleError
 from longwire.server import reports
 from longwire.server.compression import asked_for
 from longwire.server.counters import Failure
+from longwire.server.direct import write_now
 from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
@@ -55,7 +56,7 @@ class Opening:
             headers=[*server.default_headers(), *(message.get("headers") or ())],
         )
         # At once, not with the iteration: clients that wait for it do nothing else meanwhile.
-        self._transport.write(response)
+        write_now(self._transport, response)
         self.is_answered = True
         server.counters.opened += 1
         if server.config.access_log:
