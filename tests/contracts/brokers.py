@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from tests.contracts.nats_server import nats_setting
 from tests.contracts.redis_server import redis_setting
 from tests.contracts.remote import Remote
 from tests.contracts.settings import Setting, memory_setting
 
 REMOTES: dict[str, Callable[[], AbstractAsyncContextManager[Remote]]] = {
     "redis": redis_setting,
+    "nats": nats_setting,
 }
 """The brokers with a server."""
 
