@@ -35,7 +35,12 @@ class Process:
             command,
             cwd=cwd,
             pass_fds=pass_fds,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}:{INTERPRETED}", **environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT}:{INTERPRETED}",
+                "LONGWIRE_BROKER": "none",  # a server less for each test that has workers
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

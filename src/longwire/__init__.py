@@ -63,6 +63,7 @@ def run(app: Any, **options: Any) -> int:
     Options are those of `longwire serve` (longwire.server.config.Config). Raises ConfigError,
     AppImportError, BindError and StartupError.
     """
+    from longwire.cli.broker import joined
     from longwire.server.config import Config
     from longwire.server.environment import load_env_file
     from longwire.server.server import Server
@@ -70,6 +71,7 @@ def run(app: Any, **options: Any) -> int:
 
     load_env_file(options.get("env_file"))
     config = Config(app=app, **options)
-    if config.workers > 1 or config.reload:
-        return Supervisor(config).run()
-    return Server(config).run()
+    with joined(config) as said:
+        if config.workers > 1 or config.reload:
+            return Supervisor(config, said).run()
+        return Server(config).run()

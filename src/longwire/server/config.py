@@ -73,6 +73,12 @@ class Config:
     timeout_worker_startup: float = option(
         120.0, "Workers", "Seconds a worker may take until it serves; 0 for ever", low=0
     )
+    broker: str = option(
+        "auto",
+        "Workers",
+        "What joins the hubs of the workers: an address, none, or auto, a nats-server of their own",
+        is_secret=True,
+    )
     reload: bool = option(False, "Workers", "Start again when a file changes")
     reload_dir: tuple[str, ...] = option((), "Workers", "Where to look; by default --app-dir")
     reload_include: tuple[str, ...] = option((), "Workers", "Patterns of files beside *.py")
@@ -194,6 +200,8 @@ class Config:
             raise ConfigError("--uds and --fd exclude each other")
         if (self.workers > 1 or self.reload) and not isinstance(self.app, str):
             raise ConfigError("--workers and --reload need the application as module:attribute")
+        if self.broker not in ("auto", "none") and "://" not in self.broker:
+            raise ConfigError("--broker is auto, none or an address, as in redis://localhost")
         if self.ssl_keyfile and not self.ssl_certfile:
             raise ConfigError("--ssl-keyfile needs --ssl-certfile")
         if self.log_config is not None and self.log_format != "text":

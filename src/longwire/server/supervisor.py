@@ -54,8 +54,9 @@ logger = logging.getLogger("longwire.error")
 class Supervisor:
     """Runs `config.workers` workers until it is told to stop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, remark: str | None = None) -> None:
         self._config = config
+        self._remark = remark  # a line more for the log, once all workers serve
         self._listening = Listening(config)
         self._slots: list[Slot] = []
         self._figures = WorkerMetrics()
@@ -134,6 +135,8 @@ class Supervisor:
             len(self._slots),
             "worker" if len(self._slots) == 1 else "workers",
         )
+        if self._remark is not None:
+            logger.info("%s", self._remark)
         if self._metrics is not None:
             logger.info("metrics on %s", ", ".join(self._metrics.addresses))
 
