@@ -7,6 +7,7 @@ import pytest
 from longwire.errors import BrokerError
 from longwire.hub.brokers import broker_at, redacted
 from longwire.hub.brokers.memory import MemoryBroker
+from longwire.hub.brokers.nats import NatsBroker
 from longwire.hub.brokers.redis import RedisBroker
 
 
@@ -42,6 +43,8 @@ def test_the_scheme_names_the_broker() -> None:
     assert isinstance(broker_at("memory://"), MemoryBroker)
     for url in ("redis://host", "rediss://host", "unix:///path"):
         assert isinstance(broker_at(url), RedisBroker)
+    for url in ("nats://host", "tls://me:pw@a:1,b:2,[::1]/?prefix=chat&replicas=3"):
+        assert isinstance(broker_at(url), NatsBroker)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,17 @@ def test_the_scheme_names_the_broker() -> None:
         ("redis://host?decode_responses=1", "decode_responses is not for a broker"),
         ("redis://alice:s3cret/0", r"redis:// is no address of Redis$"),
         ("redis://host:s3cret", r"redis:// is no address of Redis$"),
+        ("nats://host?heartbeat=soon", "heartbeat: a number; got 'soon'"),
+        ("nats://host?timeout=0", "timeout: 0.01 to 3600 seconds; got 0.0"),
+        ("nats://host?prefix=a.b", "prefix: 1 to 64 letters, digits, - and _; got 'a.b'"),
+        ("nats://host?replicas=2", "replicas: 1, 3 or 5; got 2"),
+        ("nats://host?colour=red", r"nats://host: its options are prefix, heartbeat, timeout"),
+        ("nats://", "nats:// is no address of NATS"),
+        ("nats://host:s3cret", "nats:// is no address of NATS"),
+        ("nats://host:0", "is no address of NATS"),
+        ("nats://alice:s3/cret@host", "nats://host is no address of NATS"),
+        ("nats://alice:s3?cret@host", "nats://"),
+        ("nats://alice:s3cret@a,b:s3cret", "is no address of NATS"),
     ],
 )
 def test_an_address_that_is_none(url: str, error: str) -> None:

@@ -56,7 +56,8 @@ class Options:
     @property
     def address(self) -> str:
         """The address for logs and errors."""
-        return redacted(self.url)
+        places = (server.url.removeprefix("nats://") for server in self.servers())
+        return f"{'tls' if self.is_tls else 'nats'}://{','.join(places)}"
 
     @property
     def is_tls(self) -> bool:
@@ -70,21 +71,21 @@ class Options:
         """
         found: list[Server] = []
         for part in urlsplit(self.url.partition("?")[0]).netloc.split(","):
-            server = _server(part, self.address)
+            server = _server(part, redacted(self.url))
             if server.user is None and found:
                 server = Server(server.host, server.port, found[0].user, found[0].password)
             found.append(server)
         return found
 
 
-def _server(part: str, address: str) -> Server:
+def _server(part: str, shown: str) -> Server:
     # Errors never quote the part: what is taken for a port may be a piece of a password.
     credentials, _, place = part.rpartition("@")
     user, colon, password = credentials.partition(":")
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/]+)(?::([0-9]{1,5}))?", place)
     port = int(match[2] or DEFAULT_PORT) if match else 0
     if match is None or not 0 < port < 65536:
-        raise BrokerError(f"{address} is no address of NATS: nats://host:4222, or several hosts")
+        raise BrokerError(f"{shown} is no address of NATS: nats://host:4222, or several hosts")
     return Server(
         match[1].strip("[]"),
         port,
@@ -96,10 +97,12 @@ def _server(part: str, address: str) -> Server:
 def options_of(url: str) -> Options:
     """Return the options that an address names; BrokerError for what is none."""
     texts: dict[str, str] = {}
-    for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
-        if name not in ("prefix", "heartbeat", "timeout", "replicas"):
+    query = url.partition("?")[2]
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in ("prefix", "heartbeat", "timeout", "replicas") or "@" in query:
+            # It is not quoted: it may be the rest of a password that should have been escaped.
             raise BrokerError(
-                f"{redacted(url)}: options are prefix, heartbeat, timeout, replicas; got {name!r}"
+                f"{redacted(url)}: its options are prefix, heartbeat, timeout and replicas"
             )
         texts[name] = value
     options = Options(

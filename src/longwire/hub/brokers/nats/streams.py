@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import secrets
@@ -44,6 +45,7 @@ class Streams:
         self._size = 0
         self._seconds = 0.0
         self._last = 0
+        self._widening = asyncio.Lock()
         self.epoch = ""
 
     async def prepare(self, deadline: float) -> bool:
@@ -53,11 +55,9 @@ class Streams:
         """
         rooms = await self._find_or_make(self._rooms(FIRST_SIZE, FIRST_SECONDS), deadline)
         await self._find_or_make(self._presence(), deadline)
-        epoch = str((rooms.get("metadata") or {}).get(EPOCH, ""))
+        epoch = self._know(rooms)
         if not epoch:
             raise self._link.error(f"the stream {self._subjects.rooms} is not Longwire's")
-        self._size = int(rooms["max_msgs_per_subject"])
-        self._seconds = int(rooms["max_age"]) / NANOSECONDS - KEEP_SECONDS
         changed, self.epoch = epoch != self.epoch, epoch
         await self.check(deadline)
         return changed
@@ -65,9 +65,14 @@ class Streams:
     async def check(self, deadline: float) -> bool:
         """Return whether the rooms' stream is still that of our epoch. BrokerError."""
         found = await self._api(f"STREAM.INFO.{self._subjects.rooms}", None, deadline)
-        metadata = (found.get("config") or {}).get("metadata") or {}
         self._last = int((found.get("state") or {}).get("last_seq") or 0)
-        return bool(metadata.get(EPOCH) == self.epoch)
+        return self._know(found.get("config") or {}) == self.epoch
+
+    def _know(self, config: dict[str, Any]) -> str:
+        """Note what the stream keeps by now; return its epoch, "" if it has none."""
+        self._size = int(config.get("max_msgs_per_subject", 0))
+        self._seconds = int(config.get("max_age", 0)) / NANOSECONDS - KEEP_SECONDS
+        return str((config.get("metadata") or {}).get(EPOCH, ""))
 
     def saw(self, offset: int) -> bool:
         """Note the offset of a message, unless the stream cannot have come so far by now.
@@ -85,14 +90,17 @@ class Streams:
 
     async def widen(self, window: Window, deadline: float) -> None:
         """Have the stream keep enough for this window, too. BrokerError."""
-        found = await self._api(f"STREAM.INFO.{self._subjects.rooms}", None, deadline)
-        config = _checked(found, self._link)
-        size = max(config["max_msgs_per_subject"], window.size + 1)
-        age = max(config["max_age"], _age(window.seconds))
-        config = {**config, "max_msgs_per_subject": size, "max_age": age}
-        updated = await self._api(f"STREAM.UPDATE.{self._subjects.rooms}", config, deadline)
-        _checked(updated, self._link)
-        self._size, self._seconds = size, age / NANOSECONDS - KEEP_SECONDS
+        async with self._widening:
+            if self.fits(window):
+                return
+            found = await self._api(f"STREAM.INFO.{self._subjects.rooms}", None, deadline)
+            config = _checked(found, self._link)
+            size = max(config["max_msgs_per_subject"], window.size + 1)
+            age = max(config["max_age"], _age(window.seconds))
+            # Another node that does so at once may undo this; check() will see it.
+            config = {**config, "max_msgs_per_subject": size, "max_age": age}
+            updated = await self._api(f"STREAM.UPDATE.{self._subjects.rooms}", config, deadline)
+            self._know(_checked(updated, self._link))
 
     async def _find_or_make(self, config: dict[str, Any], deadline: float) -> dict[str, Any]:
         name = config["name"]

@@ -1,0 +1,219 @@
+"""What the broker on NATS does beyond the contract: its streams, its limits, its clusters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import nats
+import pytest
+
+from longwire.errors import BrokerError
+from longwire.hub.broker import Window
+from longwire.hub.brokers import broker_at
+from longwire.hub.brokers.nats import NatsBroker
+from longwire.hub.events import Client, Draft, Join, Leave, Position
+from tests.contracts.nats_server import CREDENTIALS, NatsServer, NatsSetting, nats_setting
+from tests.contracts.proxy import proxy_to
+from tests.contracts.settings import NO_HISTORY, WINDOW, RecordingNode
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+
+@pytest.fixture
+async def setting() -> AsyncIterator[NatsSetting]:
+    async with nats_setting() as setting:
+        yield setting
+
+
+async def api(
+    setting: NatsSetting, call: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Ask JetStream, as an operator would."""
+    user, password = CREDENTIALS
+    client = await nats.connect(f"nats://127.0.0.1:{setting.port}", user=user, password=password)
+    payload = b"" if body is None else json.dumps(body).encode()
+    message = await client.request(f"$JS.API.{call}", payload, timeout=5)
+    await client.close()
+    answer: dict[str, Any] = json.loads(message.data)
+    return answer
+
+
+async def test_nodes_that_come_at_once_agree_on_the_epoch(setting: NatsSetting) -> None:
+    nodes = [RecordingNode(setting.broker()) for _ in range(8)]
+    await asyncio.gather(*(node.broker.open(node) for node in nodes))
+    positions = await asyncio.gather(*(node.subscribe("lobby") for node in nodes))
+    assert len({position.epoch for position in positions}) == 1
+    await asyncio.gather(*(node.broker.close() for node in nodes))
+
+
+async def test_a_wider_window_widens_the_stream(setting: NatsSetting) -> None:
+    wide = Window(3000, 7200.0)
+    async with setting.node() as node, setting.node() as other:
+        start = await node.subscribe("lobby", wide)
+        publish = node.broker.publish
+        for i in range(0, 2500, 100):
+            await asyncio.gather(
+                *(publish("lobby", Draft(str(j)), wide) for j in range(i, i + 100))
+            )
+        history = await other.broker.history("lobby", wide, start)
+        assert history.is_whole
+        assert {int(p.data) for p in history.publications} == set(range(2500))
+        assert history.publications == node.publications
+        latest = await other.broker.history("lobby", WINDOW)
+        assert latest.publications == node.publications[2400:]
+        config = (await api(setting, f"STREAM.INFO.{setting.prefix}_rooms"))["config"]
+        assert config["max_msgs_per_subject"] == 3001
+        assert config["max_age"] == (7200 + 24 * 3600) * 10**9
+
+
+async def test_a_stream_that_is_removed_begins_another_epoch(setting: NatsSetting) -> None:
+    async with setting.node() as near, setting.node() as far:
+        old = await far.subscribe("lobby")
+        await near.broker.publish("lobby", Draft("a"), WINDOW)
+        await far.until_data("a")
+        await api(setting, f"STREAM.DELETE.{setting.prefix}_rooms")
+        for node in (near, far):
+            await node.until(lambda node=node: node.restored > 0)  # type: ignore[misc]
+        position = await near.broker.publish("lobby", Draft("b"), WINDOW)
+        await far.until_data("b")
+        assert position is not None
+        assert position.epoch != old.epoch
+        assert far.publications[-1].position == position
+        assert not (await far.broker.history("lobby", WINDOW, old)).is_whole
+
+
+async def test_a_quiet_room_whose_past_is_gone_has_no_gap_for_who_stayed(
+    setting: NatsSetting,
+) -> None:
+    """All that a room had is older than the stream keeps; here an operator has removed it."""
+    async with setting.node() as near, setting.node() as far:
+        await far.subscribe("lobby")
+        known = await near.broker.publish("lobby", Draft("a"), WINDOW)
+        await far.until_data("a")
+        assert known is not None
+        await api(
+            setting,
+            f"STREAM.PURGE.{setting.prefix}_rooms",
+            {"filter": f"{setting.prefix}.room.lobby"},
+        )
+        await near.broker.publish("lobby", Draft("b"), WINDOW)
+        await far.until_data("b")
+        assert far.publications[-1].previous == known.offset
+        # Who comes back with that position may have missed something.
+        history = await far.broker.history("lobby", WINDOW, known)
+        assert not history.is_whole
+        assert [p.data for p in history.publications] == ["b"]
+
+
+async def test_forged_places_in_the_history_change_none(setting: NatsSetting) -> None:
+    async with setting.node() as node:
+        await node.subscribe("lobby")
+        for number in ("9223372036854775807", "999999999999", "-1", "0", "x"):
+            headers = f"NATS/1.0\r\nNats-Stream: {setting.prefix}_rooms\r\n"
+            headers += f"Nats-Sequence: {number}\r\nNats-Last-Sequence: 0\r\n\r\n"
+            forged = (f"{setting.prefix}.live.lobby", headers.encode(), b"T{}\nforged")
+            await asyncio.to_thread(setting.server.publish, [forged])
+        await node.broker.publish("lobby", Draft("a"), WINDOW)
+        await node.until_data("a")
+        assert node.data == ["a"]
+
+
+async def test_a_node_that_does_not_keep_up_is_told_that_it_lost(setting: NatsSetting) -> None:
+    server = NatsServer("max_pending: 1MB\nwrite_deadline: 300ms")
+    await asyncio.to_thread(server.start)
+    try:
+        slow = NatsSetting(server)
+        slow.heartbeat = 2.0
+        async with slow.node() as near, proxy_to(server.port) as proxy:
+            async with slow.node_of(broker_at(slow.url(proxy.port))) as far:
+                start = await far.subscribe("lobby")
+                proxy.hold_answers()
+                sent: list[str | bytes] = []
+                while not far.lost:
+                    sent.append(f"{len(sent)} " + "x" * 100_000)
+                    await near.broker.publish("lobby", Draft(sent[-1]), WINDOW)
+                    assert len(sent) < 1000
+                    if len(sent) == 60:
+                        proxy.forward()
+                await far.until(lambda: far.restored == 1)
+                history = await far.broker.history("lobby", Window(1000, 60.0), start)
+                by_offset = {p.position: p.data for p in [*far.publications, *history.publications]}
+                assert set(sent) - set(by_offset.values()) == set() or not history.is_whole
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def test_a_message_that_the_server_does_not_take(setting: NatsSetting) -> None:
+    async with setting.node() as node:
+        await node.subscribe("lobby")
+        for window in (WINDOW, NO_HISTORY):
+            with pytest.raises(BrokerError, match="a message of 1100004 bytes; the server takes"):
+                await node.broker.publish("lobby", Draft("x" * 1_100_000), window)
+        await node.broker.publish("lobby", Draft("a"), WINDOW)
+        await node.until_data("a")
+        assert (node.lost, node.restored) == ([], 0)
+
+
+async def test_a_server_without_jetstream_is_refused(setting: NatsSetting) -> None:
+    server = NatsServer()
+    config = server._config.read_text().replace("jetstream {", "leafnodes {\n}\nignored {")
+    config = config[: config.index("leafnodes")] + config[config.index("authorization") :]
+    server._config.write_text(config)
+    await asyncio.to_thread(server.start)
+    try:
+        broker = NatsSetting(server).broker()
+        with pytest.raises(BrokerError, match="JetStream does not answer"):
+            await broker.open(RecordingNode(broker))
+        await broker.close()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def test_closing_without_a_server_takes_no_longer_than_the_timeout(
+    setting: NatsSetting,
+) -> None:
+    async with setting.node() as node:
+        assert isinstance(node.broker, NatsBroker)
+        await node.broker.enter("lobby", Client("c1"))
+        await setting.kill()
+        began = time.monotonic()
+        await node.broker.close()
+        await node.broker.close()
+        assert time.monotonic() - began < setting.timeout + 0.5
+
+
+async def test_many_clients_of_one_node_leave_once(setting: NatsSetting) -> None:
+    count = 1500
+    async with setting.node() as near, setting.node() as other:
+        assert isinstance(near.broker, NatsBroker)
+        await near.subscribe("lobby")
+        far = RecordingNode(setting.broker())
+        assert isinstance(far.broker, NatsBroker)
+        await far.broker.open(far)
+        enter = far.broker.enter
+        await asyncio.gather(*(enter("lobby", Client(f"c{i}")) for i in range(count)))
+        assert len(await near.broker.present("lobby")) == count
+        await near.until(lambda: sum(isinstance(e, Join) for e in near.events) == count)
+        # It dies: no more heartbeats, and nothing that says goodbye.
+        beating = far.broker._beating
+        assert beating is not None
+        beating.cancel()
+        await far.broker._link.close()
+        began = time.monotonic()
+        await near.until(lambda: sum(isinstance(e, Leave) for e in near.events) == count, 20)
+        assert time.monotonic() - began < 10
+        assert await other.broker.present("lobby") == []  # type: ignore[attr-defined]
+        assert len({e.client.id for e in near.events if isinstance(e, Leave)}) == count
+
+
+async def test_a_position_of_an_offset_that_never_was(setting: NatsSetting) -> None:
+    async with setting.node() as node:
+        start = await node.subscribe("lobby")
+        await node.broker.publish("attic", Draft("x"), WINDOW)
+        await node.broker.publish("lobby", Draft("a"), WINDOW)
+        history = await node.broker.history("lobby", WINDOW, Position(1, start.epoch))
+        assert not history.is_whole
