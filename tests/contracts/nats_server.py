@@ -53,15 +53,16 @@ class NatsServer:
             taken.bind(("127.0.0.1", 0))
             self.port: int = taken.getsockname()[1]
         self._folder = tempfile.TemporaryDirectory()
-        self._config = Path(self._folder.name, "config")
-        self._config.write_text(CONFIG.format(port=self.port, folder=self._folder.name, more=more))
+        self.config = Path(self._folder.name, "config")
+        self.log = Path(self._folder.name, "log")
+        self.config.write_text(CONFIG.format(port=self.port, folder=self._folder.name, more=more))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         program = command()
         assert program is not None
-        with open(os.path.join(self._folder.name, "log"), "ab") as log:
-            self._process = subprocess.Popen([program, "-c", str(self._config)], stderr=log)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([program, "-c", str(self.config)], stderr=log)
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
             assert self._process.poll() is None, "nats-server did not start"

@@ -6,10 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
+import trustme
 
 from longwire.errors import BrokerError
 from longwire.hub.broker import Window
@@ -19,6 +21,7 @@ from longwire.hub.events import Client, Draft, Join, Leave, Position
 from tests.contracts.nats_server import CREDENTIALS, NatsServer, NatsSetting, nats_setting
 from tests.contracts.proxy import proxy_to
 from tests.contracts.settings import NO_HISTORY, WINDOW, RecordingNode
+from tests.process import ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -130,19 +133,20 @@ async def test_a_node_that_does_not_keep_up_is_told_that_it_lost(setting: NatsSe
         slow.heartbeat = 2.0
         async with slow.node() as near, proxy_to(server.port) as proxy:
             async with slow.node_of(broker_at(slow.url(proxy.port))) as far:
-                start = await far.subscribe("lobby")
+                window = Window(1000, 60.0)
+                start = await far.subscribe("lobby", window)
                 proxy.hold_answers()
                 sent: list[str | bytes] = []
                 while not far.lost:
                     sent.append(f"{len(sent)} " + "x" * 100_000)
-                    await near.broker.publish("lobby", Draft(sent[-1]), WINDOW)
+                    await near.broker.publish("lobby", Draft(sent[-1]), window)
                     assert len(sent) < 1000
                     if len(sent) == 60:
                         proxy.forward()
                 await far.until(lambda: far.restored == 1)
-                history = await far.broker.history("lobby", Window(1000, 60.0), start)
-                by_offset = {p.position: p.data for p in [*far.publications, *history.publications]}
-                assert set(sent) - set(by_offset.values()) == set() or not history.is_whole
+                history = await far.broker.history("lobby", window, start)
+                assert history.is_whole
+                assert [p.data for p in history.publications] == sent
     finally:
         await asyncio.to_thread(server.close)
 
@@ -160,15 +164,79 @@ async def test_a_message_that_the_server_does_not_take(setting: NatsSetting) -> 
 
 async def test_a_server_without_jetstream_is_refused(setting: NatsSetting) -> None:
     server = NatsServer()
-    config = server._config.read_text().replace("jetstream {", "leafnodes {\n}\nignored {")
+    config = server.config.read_text().replace("jetstream {", "leafnodes {\n}\nignored {")
     config = config[: config.index("leafnodes")] + config[config.index("authorization") :]
-    server._config.write_text(config)
+    server.config.write_text(config)
     await asyncio.to_thread(server.start)
     try:
         broker = NatsSetting(server).broker()
         with pytest.raises(BrokerError, match="JetStream does not answer"):
             await broker.open(RecordingNode(broker))
         await broker.close()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def test_tls_with_a_certificate_of_the_systems_authorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    file = tmp_path / "server.pem"
+    server = NatsServer(f'tls {{\n  cert_file: "{file}"\n  key_file: "{file}"\n}}')
+    await asyncio.to_thread(server.start)
+    try:
+        url = (
+            NatsSetting(server).url().replace("nats://", "tls://").replace("127.0.0.1", "localhost")
+        )
+        stranger = broker_at(url)
+        with pytest.raises(
+            BrokerError, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify failed"
+        ):
+            await stranger.open(RecordingNode(stranger))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        node = RecordingNode(broker_at(url))
+        await node.broker.open(node)
+        await node.subscribe("lobby")
+        await node.broker.publish("lobby", Draft("a"), WINDOW)
+        await node.until_data("a")
+        await node.broker.close()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def test_the_permissions_in_the_documents_are_enough(setting: NatsSetting) -> None:
+    text = (ROOT / "docs" / "hub-brokers.md").read_text("utf-8")
+    permissions = text[text.index("permissions: {") :].partition("\n\n")[0]
+    server = NatsServer()
+    config = server.config.read_text()
+    server.config.write_text(
+        config.replace('password: "p%w@rd"', f'password: "p%w@rd"\n{permissions}')
+    )
+    await asyncio.to_thread(server.start)
+    try:
+        narrow = NatsSetting(server)
+        narrow.prefix = "longwire"
+        async with narrow.node() as near, narrow.node() as far:
+            for broker in (near.broker, broker_at(narrow.url() + "&replicas=3")):
+                assert isinstance(broker, NatsBroker)
+                if broker is not near.broker:
+                    await broker.open(RecordingNode(broker))
+                await far.subscribe("lobby", Window(1000, 7200.0))
+                await broker.publish("lobby", Draft("a"), Window(1000, 7200.0))
+                await broker.signal(Join("lobby", Client("c9")))
+                await broker.enter("lobby", Client("c1"))
+                assert len((await broker.history("lobby", WINDOW)).publications) > 0
+                assert await broker.present("lobby") == [Client("c1")]
+                await broker.exit("lobby", Client("c1"))
+                await broker.unsubscribe("lobby")
+                if broker is not near.broker:
+                    await broker.close()
+            await far.until(lambda: len(far.events) == 8)
+        log = server.log.read_text()
+        assert "Permissions Violation" not in log
     finally:
         await asyncio.to_thread(server.close)
 

@@ -234,8 +234,12 @@ class NatsBroker:
                 self._node.on_restored()
             except BrokerError as error:
                 logger.warning("connected again, and not restored yet: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 5.0)
+            except Exception:  # for ever after, or the node would be away for good
+                logger.exception("%s: connected again, and not restored", self._options.address)
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 5.0)
 
 
 class Heard:

