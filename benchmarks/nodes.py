@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from longwire.asgi import Message
-from longwire.cli.broker import NatsServer, packaged_server
 from longwire.hub import Hub, Member, OutboxOptions
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
+from longwire.server.broker import NatsServer, packaged_server
 
 MEMBERS = 100
 CONCURRENCY = 100

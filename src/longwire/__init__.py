@@ -63,7 +63,7 @@ def run(app: Any, **options: Any) -> int:
     Options are those of `longwire serve` (longwire.server.config.Config). Raises ConfigError,
     AppImportError, BindError and StartupError.
     """
-    from longwire.cli.broker import joined
+    from longwire.server.broker import joined
     from longwire.server.config import Config
     from longwire.server.environment import load_env_file
     from longwire.server.server import Server

@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 import longwire
-from longwire.cli.broker import packaged_server
 from longwire.errors import ConfigError
+from longwire.server.broker import packaged_server
 from longwire.server.config import Config
 from tests.process import INTERPRETED, ROOT, Process, running, running_command
 
@@ -254,7 +254,7 @@ def test_no_address_is_one_line_that_does_not_quote_it() -> None:
 def test_a_server_that_does_not_start_is_said_and_done_without(
     folder: Path,
 ) -> None:
-    script = "import longwire, longwire.cli.broker as b, pathlib, sys\n"
+    script = "import longwire, longwire.server.broker as b, pathlib, sys\n"
     script += "b.packaged_server = lambda: pathlib.Path('/bin/false')\n"
     script += "sys.exit(longwire.run('served:app', port=0, workers=2, broker='auto'))\n"
 
