@@ -19,6 +19,14 @@ LongwireError
 │   ├── MessageTooLarge       a message over the hub's limit (also a ValueError)
 │   ├── HubClosed             the hub was closed
 │   └── BrokerError           the broker does not answer, or refuses (also a ConnectionError)
+├── DocumentError             what a collaborative document cannot do, or will not have
+│   ├── MalformedMessage      a message that breaks Yjs' wire format (also a ValueError)
+│   ├── LimitExceeded         an update, a document or a state over its limit (also a ValueError)
+│   ├── InvalidOperation      an operation in JSON that cannot be applied (also a ValueError)
+│   ├── InvalidName           no name of a document (also a ValueError)
+│   ├── ReadOnly              somebody wrote who may only read
+│   ├── StoreError            the store failed: what was not stored is not acknowledged
+│   └── DocumentsClosed       the documents of this process were closed
 ├── StartupError              the application's lifespan start-up failed
 └── WorkerError               a worker process ended before it was ready
     └── WorkerTimeout         it was given up, as its start-up did not end
@@ -125,6 +133,38 @@ class HubClosed(HubError):
 
 class BrokerError(HubError, ConnectionError):
     """The broker does not answer, or refuses: the message names its address, no credentials."""
+
+
+class DocumentError(LongwireError):
+    """A collaborative document cannot do what it was asked for."""
+
+
+class MalformedMessage(DocumentError, ValueError):
+    """A message, or an update in it, breaks Yjs' wire format; the editor is closed with 1007."""
+
+
+class LimitExceeded(DocumentError, ValueError):
+    """An update, a document or an awareness state is over its limit; closed with 1009."""
+
+
+class InvalidOperation(DocumentError, ValueError):
+    """An operation in JSON cannot be applied; its editor is told so, and goes on."""
+
+
+class InvalidName(DocumentError, ValueError):
+    """What was given is no name of a document."""
+
+
+class ReadOnly(DocumentError):
+    """Somebody wrote who may only read; closed with 1008."""
+
+
+class StoreError(DocumentError):
+    """The store failed: what was not stored is not acknowledged; closed with 1013."""
+
+
+class DocumentsClosed(DocumentError):
+    """The documents of this process were closed."""
 
 
 class StartupError(LongwireError):
