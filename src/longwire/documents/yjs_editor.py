@@ -1,0 +1,120 @@
+"""An editor that speaks Yjs: npm's y-websocket, pycrdt, whoever has their wire.
+
+    editor --step 1--> what it lacks: step 2       server --step 1--> what the server lacks
+    editor --update--> stored, then everybody's    awareness both ways
+
+- Somebody who only reads is not asked what they have: what they wrote stays with them.
+- An update that depends on what the server does not have (from another tab, past the server) is
+  answered with a step 1: the step 2 that comes back has it with all that it depends on.
+"""
+
+from __future__ import annotations
+
+import time
+
+from longwire.documents.editor import Editor
+from longwire.documents.replica import Behind
+from longwire.documents.sync import (
+    AwarenessUpdate,
+    PermissionDenied,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    Update,
+    decode,
+    encode,
+)
+from longwire.documents.updates import EMPTY
+from longwire.errors import LimitExceeded, MalformedMessage, ReadOnly
+from longwire.toolkit import UnexpectedMessage
+
+FRAMING = 16
+"""Bytes around an update in its message, at most."""
+
+MAX_ASKED = 3
+"""Times that an editor is asked for what its updates depend on before it is taken for broken."""
+
+
+class YjsEditor(Editor):
+    """One connection of binary messages."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._is_asked = False  # whether it owes a step 2
+        self._in_vain = 0  # step 2s in a row that did not fit
+
+    async def greet(self) -> None:
+        document = self.document
+        state = await document.read(lambda: dict(document.replica.known))
+        document.audience.admit_yjs(self.member)
+        if self.role == "write":
+            self._ask(state)
+        present = document.awareness.entries()
+        if present:
+            self._say(encode(AwarenessUpdate(present)))
+
+    async def take(self, data: str | bytes) -> None:
+        if isinstance(data, str):
+            raise UnexpectedMessage("Yjs' messages are binary; got text")
+        if len(data) > self.document.options.max_update + FRAMING:
+            raise LimitExceeded(
+                f"a message has {self.document.options.max_update} bytes at most; got {len(data)}"
+            )
+        match decode(data):
+            case SyncStep1(state):
+                document = self.document
+                missing = await document.read(lambda: document.diff(dict(state)))
+                self._say(encode(SyncStep2(missing)))
+            case SyncStep2(update):
+                await self._apply(update, is_answer=True)
+            case Update(update):
+                await self._apply(update, is_answer=False)
+            case AwarenessUpdate() as awareness:
+                self._take_awareness(awareness)
+            case QueryAwareness():
+                self._say(encode(AwarenessUpdate(self.document.awareness.entries())))
+            case PermissionDenied():
+                raise MalformedMessage("who is permitted is the server's to say")
+
+    async def _apply(self, update: bytes, *, is_answer: bool) -> None:
+        if update == EMPTY:
+            self._is_asked = self._is_asked and not is_answer
+            return
+        if self.role != "write":
+            self._say(encode(PermissionDenied("this document is read-only for you")))
+            raise ReadOnly("this document is read-only for you")
+        try:
+            await self.document.apply(update, author=self.member.id, user=self.user)
+        except Behind:
+            if is_answer:
+                self._is_asked = False
+                self._in_vain += 1
+                if self._in_vain == MAX_ASKED:
+                    raise
+            if not self._is_asked:  # else the answer on its way has this update, too
+                document = self.document
+                self._ask(await document.read(lambda: dict(document.replica.known)))
+        else:
+            if is_answer:
+                self._is_asked = False
+            self._in_vain = 0
+
+    def _take_awareness(self, awareness: AwarenessUpdate) -> None:
+        document = self.document
+        news = document.awareness.take(
+            awareness.entries,
+            self.member.id,
+            time.monotonic(),
+            document.options.max_speakers,
+        )
+        document.tell_awareness(news)
+        departed = document.awareness.departed(awareness.entries)
+        if departed:
+            self._say(encode(AwarenessUpdate(departed)))
+
+    def _ask(self, state: dict[int, int]) -> None:
+        self._is_asked = True
+        self._say(encode(SyncStep1(state)))
+
+    def _say(self, data: bytes) -> None:
+        self.document.audience.post(self.member, data)

@@ -1,0 +1,179 @@
+"""Bad input over real sockets: who sent it is told, and nobody else notices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+
+import pycrdt
+import pytest
+
+from longwire.documents import DocumentOptions, Documents
+from longwire.documents.sync import SyncStep1, SyncStep2, Update, encode, number
+from tests.conftest import Serve, Served
+from tests.documents_layer.clients import YjsClient
+from tests.documents_layer.serving import DocumentApp, TroubledStore
+from tests.documents_layer.test_updates import NEVER, POISON, RICH, mutate
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def server(serve: Serve) -> AsyncIterator[Served]:
+    options = DocumentOptions(max_update=20_000, max_document=50_000, max_state=1000)
+    documents = Documents(TroubledStore(), options=options)
+    async with documents, serve(DocumentApp(documents)) as server:
+        yield server
+
+
+@pytest.fixture
+async def ada(server: Served) -> AsyncIterator[YjsClient]:
+    """An editor who does nothing wrong, and works on."""
+    async with YjsClient(server.url("ws", "/plan")) as ada:
+        await ada.synced()
+        await ada.edit(0, "whole")
+        yield ada
+        await ada.edit(len(ada.text), " still")
+        async with YjsClient(ada.url) as other:
+            await other.until_text(str(ada.text))
+        assert str(ada.text).endswith("whole still")
+
+
+async def closed_after(url: str, *messages: bytes | str) -> tuple[int, str]:
+    async with YjsClient(url) as client:
+        await client.synced()
+        for message in messages:
+            await client.send(message)
+        return await client.close_frame()
+
+
+@pytest.mark.parametrize("update", POISON.values(), ids=POISON)
+async def test_a_poisoned_update_closes_with_1007(ada: YjsClient, update: bytes) -> None:
+    if len(update) > 20_000:
+        update = update[:30] + update[-10:]
+    code, reason = await closed_after(ada.url, encode(Update(update)))
+    assert code == 1007
+    assert reason
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"\x09", b"\x00\x07\x00", b"\x00\x02\x05x", b"\x01\x01\x01", b"\x02\x00\x00"]
+)
+async def test_a_malformed_message_closes_with_1007(ada: YjsClient, message: bytes) -> None:
+    assert (await closed_after(ada.url, message))[0] == 1007
+
+
+async def test_text_closes_with_1003(ada: YjsClient) -> None:
+    assert (await closed_after(ada.url, "hello"))[0] == 1003
+
+
+async def test_an_update_over_the_limit_closes_with_1009(ada: YjsClient) -> None:
+    async with YjsClient(ada.url) as bob:
+        await bob.synced()
+        await bob.edit(0, 20_001 * "x")
+        code, reason = await bob.close_frame()
+        assert code == 1009
+        assert "20000 bytes" in reason
+
+
+async def test_a_document_that_is_full_closes_with_1009(ada: YjsClient) -> None:
+    async with YjsClient(ada.url) as bob:
+        await bob.synced()
+        for _ in range(3):
+            await bob.edit(0, 18_000 * "x")
+        assert await bob.close_frame() == (1009, "the document is full: 50000 bytes")
+    await ada.until(lambda: len(ada.text) > 30_000)
+    await ada.edit(0, delete=36_000)  # who deletes makes room
+
+
+async def test_what_was_deleted_makes_room(ada: YjsClient) -> None:
+    async with YjsClient(ada.url) as bob:
+        await bob.synced()
+        for _ in range(10):
+            await bob.edit(0, 18_000 * "x")
+            await bob.edit(0, delete=18_000)
+        await bob.edit(0, "done ")
+        await ada.until_text("done whole")
+
+
+@pytest.mark.parametrize("update", NEVER.values(), ids=NEVER)
+async def test_an_update_that_never_fits_is_asked_for_and_then_refused(
+    ada: YjsClient, update: bytes
+) -> None:
+    async with YjsClient(ada.url) as bob:
+        await bob.synced()
+        asked = sum(isinstance(message, SyncStep1) for message in bob.heard)
+        for _ in range(20):
+            await bob.send(encode(Update(update)))
+        await bob.until(
+            lambda: sum(isinstance(message, SyncStep1) for message in bob.heard) > asked
+        )
+        for _ in range(3):
+            await bob.send(encode(SyncStep2(update)))
+        code, reason = await bob.close_frame()
+        assert code == 1007
+        assert "depends on" in reason
+
+
+async def test_an_update_that_came_before_what_it_depends_on_is_asked_for(
+    ada: YjsClient,
+) -> None:
+    async with YjsClient(ada.url) as bob:
+        await bob.synced()
+        await bob.until_text("whole")
+        state = bob.doc.get_state()
+        with bob.doc.transaction():
+            bob.text.insert(0, "first ")
+        between = bob.doc.get_state()
+        with bob.doc.transaction():
+            bob.text.insert(6, "second ")
+        del state
+        bob._waiting.clear()
+        await bob.send(encode(Update(bob.doc.get_update(between))))
+        await ada.until_text("first second whole")
+
+
+async def test_an_update_of_another_document_is_that_documents_text(ada: YjsClient) -> None:
+    other: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    other["text"] = pycrdt.Text("of another ")
+    async with YjsClient(ada.url) as bob:
+        await bob.synced()
+        await bob.send(encode(Update(other.get_update())))
+        await ada.until(lambda: "of another " in str(ada.text))
+        await ada.edit(str(ada.text).index("of another"), delete=11)
+
+
+async def test_an_update_that_breaks_pycrdt_leaves_the_document(ada: YjsClient) -> None:
+    # Two parts that wait for each other: they are whole, and pycrdt would keep them for ever.
+    circle = b"\x02\x01\x08\x00\x84\x07\x00\x01a\x01\x07\x00\x84\x08\x00\x01b\x00"
+    assert (await closed_after(ada.url, encode(Update(circle))))[0] == 1007
+
+
+async def test_mutated_updates_at_random(ada: YjsClient) -> None:
+    seed = random.Random(3)
+    bob = YjsClient(ada.url)
+    await bob.connect()
+    for _ in range(300):
+        await bob.send(encode(Update(mutate(seed.choice(RICH[:-2]), seed))))
+        assert bob.ended is not None
+        if bob.ended.done():
+            assert bob.ended.result()[0] in (1007, 1006)
+            await bob.connect()
+    await bob.disconnect()
+    bob.doc.unobserve(bob._subscription)
+    async with YjsClient(ada.url) as carol:
+        await carol.synced()
+        await carol.until(lambda: str(carol.text).endswith("whole"))
+    await ada.until(lambda: str(ada.text).endswith("whole"))
+    await ada.edit(0, delete=len(ada.text) - len("whole"))
+
+
+async def test_awareness_over_the_limit_closes_with_1009(ada: YjsClient) -> None:
+    state = ('{"x":"' + 2000 * "x" + '"}').encode()
+    part = number(1) + number(7) + number(1) + number(len(state)) + state
+    assert (await closed_after(ada.url, b"\x01" + number(len(part)) + part))[0] == 1009
+
+
+async def test_awareness_that_is_no_json_closes_with_1007(ada: YjsClient) -> None:
+    part = number(1) + number(7) + number(1) + number(3) + b"NaN"
+    assert (await closed_after(ada.url, b"\x01" + number(len(part)) + part))[0] == 1007
