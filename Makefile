@@ -7,7 +7,7 @@ TOOLS = $(VENV)/.tools
 FUZZER = $(VENV)/.fuzzer
 SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 
-.PHONY: help demo test test-pure check format build bench conformance fuzz clean
+.PHONY: help demo test test-pure check format build bench conformance fuzz soak clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,9 @@ conformance: $(BUILT) $(TOOLS) ## Run Autobahn's fuzzing client against the serv
 
 fuzz: $(BUILT) $(FUZZER) ## Fuzz the parsers for half an hour (ARGS="--time 60 --target engine")
 	$(BIN)/python -m fuzz.run $(ARGS)
+
+soak: $(BUILT) $(TOOLS) ## Let editors of npm and of pycrdt work on a document for a minute
+	LONGWIRE_SOAK_SECONDS=60 $(BIN)/python -m pytest tests/documents_layer/test_y_websocket.py $(ARGS)
 
 clean: ## Remove everything the other targets made
 	rm -rf $(VENV) build dist .artifacts src/*.egg-info

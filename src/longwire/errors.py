@@ -26,6 +26,7 @@ LongwireError
 │   ├── InvalidName           no name of a document (also a ValueError)
 │   ├── ReadOnly              somebody wrote who may only read
 │   ├── StoreError            the store failed: what was not stored is not acknowledged
+│   ├── TooManyDocuments      this process has as many open as it may
 │   └── DocumentsClosed       the documents of this process were closed
 ├── StartupError              the application's lifespan start-up failed
 └── WorkerError               a worker process ended before it was ready
@@ -161,6 +162,10 @@ class ReadOnly(DocumentError):
 
 class StoreError(DocumentError):
     """The store failed: what was not stored is not acknowledged; closed with 1013."""
+
+
+class TooManyDocuments(DocumentError):
+    """This process has as many documents open as it may; closed with 1013."""
 
 
 class DocumentsClosed(DocumentError):

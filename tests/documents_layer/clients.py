@@ -59,8 +59,8 @@ class YjsClient:
     async def connect(self) -> None:
         """Connect, and ask for what is there."""
         self.is_synced.clear()
-        self.ended = asyncio.get_running_loop().create_future()
         self._websocket = await connect(self.url, max_size=None, compression=None)
+        self.ended = asyncio.get_running_loop().create_future()
         self._listener = asyncio.create_task(self._listen(self._websocket, self.ended))
         await self.send(encode(SyncStep1(decode_state(self.doc.get_state()))))
 
@@ -74,7 +74,7 @@ class YjsClient:
 
     async def synced(self) -> Self:
         """Wait until what the server has is here."""
-        await asyncio.wait_for(self.is_synced.wait(), PATIENCE)
+        await self.until(self.is_synced.is_set)
         return self
 
     async def send(self, data: bytes | str) -> None:
@@ -101,7 +101,8 @@ class YjsClient:
         """Wait until something has come that makes it true."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
-                assert self.ended is None or not self.ended.done(), self.ended
+                assert self.ended is not None
+                assert not self.ended.done(), f"the connection has ended: {self.ended}"
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -132,6 +133,10 @@ class YjsClient:
         except ConnectionClosed as error:
             received = error.rcvd
             ended.set_result((received.code, received.reason) if received else (1006, ""))
+        except BaseException as error:
+            ended.set_exception(error)
+            raise
+        finally:
             self._changed.set()
 
     async def _take(self, message: SyncMessage) -> None:

@@ -141,6 +141,17 @@ async def test_nothing_is_accepted_that_was_not_stored(
         assert [message["type"] for message in ada.heard] == ["document_state"]
 
 
+async def test_versions_go_with_the_last_editor_in_json(server: Served) -> None:
+    async with YjsClient(server.url("ws", "/plan")) as yjs:
+        for _ in range(2):
+            async with json_client(server.url("ws", "/json/plan")) as ada:
+                assert ada.version == 0
+                await ada.edit({"at": 0, "insert": "x"})
+                await ada.receive("edit_accepted")
+            await yjs.edit(0, "y")
+        await yjs.until(lambda: len(yjs.text) == 4)
+
+
 async def test_json_and_yjs_at_random_agree(server: Served) -> None:
     seed = random.Random(11)
     url = server.url("ws", "/json/plan")

@@ -262,6 +262,26 @@ async def test_an_idle_document_is_unloaded_and_comes_back(
             await bob.until_text("kept")
 
 
+async def test_open_documents_are_bounded(serve: Serve, store: TroubledStore) -> None:
+    documents = Documents(store, options=DocumentOptions(max_open=2))
+    async with documents, serve(DocumentApp(documents)) as server:
+        async with YjsClient(server.url("ws", "/a")) as ada:
+            await ada.synced()
+            for name in "bcd":  # each makes room for the next
+                async with YjsClient(server.url("ws", f"/{name}")) as bob:
+                    await bob.synced()
+                    await bob.edit(0, name)
+                    async with YjsClient(bob.url) as other:
+                        await other.until_text(name)
+                async with asyncio.timeout(5):
+                    while documents._open[name][0].holds:
+                        await asyncio.sleep(0.01)
+            async with YjsClient(server.url("ws", "/b")) as bob:
+                await bob.until_text("b")
+                async with YjsClient(server.url("ws", "/e")) as carol:
+                    assert (await carol.close_frame())[0] == 1013
+
+
 async def test_updates_become_a_snapshot(
     serve: Serve, store: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

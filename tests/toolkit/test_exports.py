@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-MODULES = ("longwire", "longwire.toolkit", "longwire.toolkit.testing")
+MODULES = ("longwire", "longwire.documents", "longwire.toolkit", "longwire.toolkit.testing")
 DOCUMENTATION = Path(__file__).parent.parent.parent / "docs"
 
 

@@ -74,6 +74,11 @@ class Audience:
         """The names of those who are here, each once."""
         return sorted(set(self._users.values()))
 
+    @property
+    def has_json(self) -> bool:
+        """Whether somebody is told in JSON."""
+        return bool(self._json)
+
     def admit_yjs(self, member: Member) -> None:
         """Tell somebody in Yjs' messages from now on."""
         self._yjs[member.id] = member

@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import pycrdt
+
 from longwire.documents.audience import Audience, Change
 from longwire.documents.awareness import Awareness
 from longwire.documents.operations import Operation
@@ -28,6 +30,7 @@ from longwire.documents.stores import Store
 from longwire.documents.sync import AwarenessEntry, StateVector
 from longwire.documents.texts import TextForm
 from longwire.errors import DocumentError, LimitExceeded, MalformedMessage, StoreError
+from longwire.hub import Member
 
 COMPACT_FROM = 64 * KIB
 """Bytes of updates before they become a snapshot, or as many as the snapshot has: so a document is
@@ -82,9 +85,9 @@ class Document:
             self.audience.reset(self.text)
 
     @property
-    def is_busy(self) -> bool:
-        """Whether something is being written."""
-        return self._writer is not None
+    def is_idle(self) -> bool:
+        """Whether nobody has it, and nothing is being written."""
+        return not self.holds and self._writer is None
 
     async def settle(self) -> None:
         """Wait until all that was asked for so far is stored, or the document was given up."""
@@ -174,6 +177,17 @@ class Document:
         if self.text is None:
             self.text = TextForm(self.replica, self._text_name)
         return self.text
+
+    def content(self) -> str:
+        """Return the text; to be read()."""
+        return str(self.replica.doc.get(self._text_name, type=pycrdt.Text))
+
+    def dismiss(self, member: Member) -> None:
+        """Tell an editor nothing more; the text's versions go with the last one in JSON."""
+        self.audience.dismiss(member)
+        if self.text is not None and not self.audience.has_json and self.failure is None:
+            self.text.close()
+            self.text = None
 
     def diff(self, state: StateVector | dict[int, int]) -> bytes:
         """Return what somebody with that state lacks; to be read()."""

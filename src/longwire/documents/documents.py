@@ -28,7 +28,15 @@ from longwire.documents.options import (
 )
 from longwire.documents.stores import MemoryStore, Store
 from longwire.documents.yjs_editor import YjsEditor
-from longwire.errors import DocumentError, DocumentsClosed, HubError, InvalidName, StoreError
+from longwire.errors import (
+    DocumentError,
+    DocumentsClosed,
+    HubClosed,
+    HubError,
+    InvalidName,
+    StoreError,
+    TooManyDocuments,
+)
 from longwire.hub import Hub, OutboxOptions, Overflow, RoomOptions
 from longwire.toolkit import Guard, WebSocket, refuse, websocket_app
 
@@ -146,8 +154,10 @@ class Documents:
                     await editor.run(websocket)
                 finally:
                     self._editors.discard(editor)
-        except HubError:  # it was closed
+        except HubClosed:
             await websocket.close(code_of(DocumentsClosed()), "the server goes away")
+        except HubError as error:  # there was no broker yet
+            await websocket.close(code_of(StoreError()), reason_of(error))
         finally:
             document.holds -= 1
             document.idle_since = time.monotonic()
@@ -183,7 +193,7 @@ class Documents:
         """Return the text of a document as it is stored. Raises InvalidName, StoreError."""
         document = await self._hold(name)
         try:
-            return await document.read(lambda: document.text_form().content)
+            return await document.read(document.content)
         finally:
             document.holds -= 1
             document.idle_since = time.monotonic()
@@ -202,6 +212,7 @@ class Documents:
             self._unload(name)
             opened = None
         if opened is None:
+            self._make_room()
             document = Document(name, self._store, self.options, self._text)
             nodes = Nodes(self._hub, room, self._id, document)
             loading = asyncio.create_task(self._load(document, nodes))
@@ -214,6 +225,15 @@ class Documents:
             document.holds -= 1
             raise
         return document
+
+    def _make_room(self) -> None:
+        """Unload the document that was idle longest if too many are open. TooManyDocuments."""
+        if len(self._open) < self.options.max_open:
+            return
+        idle = [name for name, (document, _, _) in self._open.items() if document.is_idle]
+        if not idle:
+            raise TooManyDocuments(f"{len(self._open)} documents are open, and in use")
+        self._unload(min(idle, key=lambda name: self._open[name][0].idle_since))
 
     async def _load(self, document: Document, nodes: Nodes) -> None:
         try:
@@ -247,8 +267,7 @@ class Documents:
         document.tell_awareness(document.awareness.expire(now))
         document.audience.keep_awake()
         nodes.compare_at_times(now, self.options.sync_every)
-        is_idle = not document.holds and not document.is_busy
-        if is_idle and now - document.idle_since >= self.options.unload_after:
+        if document.is_idle and now - document.idle_since >= self.options.unload_after:
             self._unload(name)
 
 

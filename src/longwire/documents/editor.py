@@ -18,6 +18,7 @@ from longwire.errors import (
     MalformedMessage,
     ReadOnly,
     StoreError,
+    TooManyDocuments,
 )
 from longwire.hub import Member
 from longwire.toolkit import UnexpectedMessage
@@ -33,6 +34,7 @@ CODES: dict[type[Exception], int] = {
     ReadOnly: 1008,
     InvalidName: 1008,
     LimitExceeded: 1009,
+    TooManyDocuments: 1013,
     StoreError: 1013,  # try again later: the editor still has what was not stored
     DocumentsClosed: 1012,  # this server goes away
 }
@@ -66,7 +68,7 @@ class Editor:
         except (DocumentError, UnexpectedMessage) as error:
             await self.refuse(error)
         finally:
-            document.audience.dismiss(self.member)
+            document.dismiss(self.member)
             if document.failure is None:
                 left = document.awareness.leave(self.member.id, time.monotonic())
                 document.tell_awareness(left)

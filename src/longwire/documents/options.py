@@ -34,6 +34,7 @@ class DocumentOptions:
     Awareness: states of `max_state`, `max_clients` of them, `max_awareness` in all, and from one
     connection `max_speakers` (the tabs of a browser tell of each other). Beyond the sums a new
     state is left out, a state that is too large closes with 1009.
+    `max_open` is how many documents a process has in memory; those nobody edits make room.
     A document nobody edits is unloaded after `unload_after`. A call of the store that takes over
     `store_timeout` has failed. Nodes compare their states each `sync_every`.
     """
@@ -44,6 +45,7 @@ class DocumentOptions:
     max_clients: int = 1024
     max_awareness: int = 512 * KIB
     max_speakers: int = 16
+    max_open: int = 10_000
     unload_after: float = 30.0
     store_timeout: float = 10.0
     sync_every: float = 30.0

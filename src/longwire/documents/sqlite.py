@@ -98,9 +98,10 @@ class SqliteStore:
     async def close(self) -> None:
         """Close the file, behind what is being written."""
         if not self._is_closed:
-            with contextlib.suppress(StoreError):
-                await self._run(self._close)
             self._is_closed = True
+            closing = asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            with contextlib.suppress(sqlite3.Error):
+                await closing
             self._thread.shutdown(wait=False)
 
     async def _run(self, call: Callable[[], T]) -> T:
