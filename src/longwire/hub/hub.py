@@ -15,6 +15,7 @@ from longwire.asgi import Send
 from longwire.errors import (
     ConnectionClosed,
     HubError,
+    InvalidPosition,
     MessageTooLarge,
 )
 from longwire.hub.broker import Broker
@@ -31,7 +32,7 @@ from longwire.hub.events import (
 )
 from longwire.hub.member import Member
 from longwire.hub.message import Format, as_published
-from longwire.hub.names import USER_PREFIX, check_close_code, check_room, room_of_user
+from longwire.hub.names import USER_PREFIX, as_reason, check_close_code, check_room, room_of_user
 from longwire.hub.options import (
     KIB,
     MAX_INFO,
@@ -196,8 +197,7 @@ class Hub:
         """Let a member into a room; Member.join() is how it is called."""
         check_room(name)
         self._check_info(info)
-        if isinstance(since, str):
-            since = Position.parse(since)
+        since = _to_position(since)
         if member not in self._members:
             raise ConnectionClosed(1006, "the member is not, or no longer, connected")
         client = Client(member.id, member.user, info)
@@ -267,11 +267,12 @@ class Hub:
 
     async def disconnect_user(self, user: str, code: int = 1008, reason: str = "") -> None:
         """Close all connections of a user, on all nodes. Raises as publish() does, and ValueError
-        for a code that cannot be sent (RFC 6455 section 7.4).
+        for a code that cannot be sent (RFC 6455 section 7.4). A reason over 123 bytes is cut.
         """
         check_close_code(code)
+        signal = Disconnect(room_of_user(user), code, as_reason(reason))
         await self.open()
-        await self._rooms.broker.signal(Disconnect(room_of_user(user), code, reason))
+        await self._rooms.broker.signal(signal)
 
     async def _publish(self, room: str, draft: Draft) -> Position | None:
         if not self._rooms.is_open:
@@ -284,6 +285,8 @@ class Hub:
         surrogate, and what `encode` raises.
         """
         data = message if isinstance(message, (str, bytes)) else self._encode(message)
+        if not isinstance(data, (str, bytes)):
+            raise TypeError(f"`encode` returns a str or bytes; got {type(data).__name__}")
         size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
         if size > self._max_size:
             raise MessageTooLarge(f"a message has {self._max_size} bytes at most; got {size}")
@@ -315,8 +318,7 @@ class Hub:
             raise HubError(f"room {room!r} keeps no history")
         if limit is not None and limit < 0:
             raise ValueError(f"a limit is 0 or more; got {limit}")
-        if isinstance(since, str):
-            since = Position.parse(since)
+        since = _to_position(since)
         await self.open()
         return await self._rooms.broker.history(room, window, since, limit)
 
@@ -341,8 +343,7 @@ class Hub:
         self, subscription: Subscription, name: str, since: Position | str | None
     ) -> None:
         """Begin a subscription; its block is how it is called."""
-        if isinstance(since, str):
-            since = Position.parse(since)
+        since = _to_position(since)
         await self.open()
         room = await self._rooms.hold(name)
         try:
@@ -408,9 +409,21 @@ def _forget_room(member: Member, name: str) -> None:
 
 
 def _check_key(key: str | None) -> str | None:
-    if key is not None and not (isinstance(key, str) and 0 < len(key) <= 200):
+    if key is None:
+        return None
+    if not (isinstance(key, str) and 0 < len(key) <= 200):
         raise ValueError(f"a key is a str of 1 to 200 characters; got {str(key)[:80]!r}")
+    key.encode()  # a lone surrogate is a UnicodeEncodeError here, not on its way to the broker
     return key
+
+
+def _to_position(since: Position | str | None) -> Position | None:
+    """Return the position; InvalidPosition for what is none, of whatever type a client sent it."""
+    if since is None or isinstance(since, Position):
+        return since
+    if isinstance(since, str):
+        return Position.parse(since)
+    raise InvalidPosition(f"a position is a str, as in 17:k3x9; got {type(since).__name__}")
 
 
 def _to_json(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from longwire.asgi import Send
 from longwire.hub.events import Event, Joined, Position, Publication
 from longwire.hub.message import Format, Message, find_prepare
-from longwire.hub.names import check_close_code
+from longwire.hub.names import as_reason, check_close_code
 from longwire.hub.options import OutboxOptions
 from longwire.hub.outbox import Outbox
 
@@ -117,10 +117,11 @@ class Member:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection; what waits for it is given up. Does not wait. Idempotent.
 
-        Raises ValueError for a code that cannot be sent (RFC 6455 section 7.4).
+        Raises ValueError for a code that cannot be sent (RFC 6455 section 7.4). A reason over 123
+        bytes is cut.
         """
         check_close_code(code)
-        self.close_soon(code, reason)
+        self.close_soon(code, as_reason(reason))
 
     def close_soon(self, code: int, reason: str) -> None:
         """Close the connection, from a task of its own."""

@@ -12,6 +12,10 @@ USER_PREFIX = "@"
 """Begins the rooms that are users' own: no other room's name begins so."""
 
 
+MAX_REASON_BYTES = 123
+"""Of a close frame's reason: its payload has 125 bytes, two of them the code (RFC 6455, 5.5)."""
+
+
 def check_room(name: object) -> str:
     """Return the name if it is one of a room; InvalidRoom says what it should be.
 
@@ -38,6 +42,14 @@ def check_close_code(code: int) -> None:
         raise ValueError(
             f"close code {code!r} may not be sent; use 1000-1003, 1007-1009, 1011-1014 or 3000-4999"
         )
+
+
+def as_reason(reason: str) -> str:
+    """Return the reason as far as a close frame carries it; UnicodeEncodeError for surrogates."""
+    encoded = reason.encode()
+    if len(encoded) <= MAX_REASON_BYTES:
+        return reason
+    return encoded[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def _check(name: str, what: str) -> str:
