@@ -14,7 +14,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from longwire.errors import BrokerError, HubError
 from longwire.hub.counters import Counters
@@ -33,14 +33,16 @@ from longwire.hub.events import (
 )
 from longwire.hub.member import Member
 from longwire.hub.message import Format, Message
-from longwire.hub.options import OnGap, RoomOptions
+from longwire.hub.options import MIB, OnGap, RoomOptions
 from longwire.hub.outbox import Outbox, post_to_all
 
 MAX_HELD = 4096
-"""Events held back while the history is read; more, and the history is read again instead."""
+MAX_HELD_SIZE = 4 * MIB
+"""Events held back while the history is read, and bytes; more, and it is read again instead."""
 
 MAX_ATTEMPTS = 3
-"""Times the history is read for one publication that does not follow: then it is not ours."""
+"""Times the history is read, and has nothing new, for publications that do not follow: then they
+are not of this room, or of an epoch that is over."""
 
 FIRST_DELAY, LAST_DELAY = 0.2, 5.0
 """Seconds before the history is asked for again, doubling, less a random half: not all at once."""
@@ -62,6 +64,33 @@ class Reader(Protocol):
         """Take events of the past, in order: more than may wait otherwise, so this may."""
 
 
+class Held:
+    """Events that wait until the history is read; over the bounds it begins anew, and says so."""
+
+    __slots__ = ("_size", "events", "is_whole")
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []  # for a room publications, for who joins all of it
+        self.is_whole = True
+        self._size = 0
+
+    def add(self, event: Event) -> None:
+        """Hold back the event."""
+        size = len(event.data) if isinstance(event, Publication) else 0
+        if len(self.events) == MAX_HELD or self._size + size > MAX_HELD_SIZE:
+            self.events.clear()
+            self.is_whole = False
+            self._size = 0
+        self.events.append(event)
+        self._size += size
+
+    def take(self) -> list[Any]:
+        """Return the events, and hold them back no more."""
+        events, self.events = self.events, []
+        self._size = 0
+        return events
+
+
 class Room:
     """A room that this node has subscribed to, or is about to."""
 
@@ -70,11 +99,13 @@ class Room:
         "_counters",
         "_groups",
         "_held",
+        "_is_stale",
         "_joining",
         "_read_history",
         "_subscriptions",
         "clients",
         "holds",
+        "is_asked_for",
         "is_subscribed",
         "lock",
         "name",
@@ -88,6 +119,7 @@ class Room:
         self.name = name
         self.options = options
         self.position: Position | None = None  # what everybody here has been told up to
+        self.is_asked_for = False  # of the broker; it may not have answered
         self.is_subscribed = False
         self.lock = asyncio.Lock()  # held while subscribing and unsubscribing
         self.holds = 0  # joins under way: the room stays
@@ -96,8 +128,9 @@ class Room:
         self._read_history = read_history
         self._groups: dict[Format, dict[str, Outbox]] = {}  # by member's id, for each format
         self._subscriptions: set[Reader] = set()
-        self._joining: dict[Reader, list[Event]] = {}  # what happens while they read the history
-        self._held: list[Publication] | None = None  # what happens while the room does
+        self._joining: dict[int, Held] = {}  # what happens while they read the history, by its id
+        self._held: Held | None = None  # publications that come while the room does
+        self._is_stale = False  # whether the history is to be read once more
         self._catching_up: asyncio.Task[None] | None = None
 
     @property
@@ -106,7 +139,8 @@ class Room:
 
     def subscribing(self) -> None:
         """Hold back what comes from now on: the position is not known yet."""
-        self._held = []
+        self.is_asked_for = True
+        self._held = Held()
 
     def subscribed(self, position: Position | None) -> None:
         """Begin at this position, with what was held back behind it."""
@@ -125,34 +159,44 @@ class Room:
             reader.take(joined)
             self.add(reader, client)
             return joined
-        held = self._joining[reader] = []
+        # Who joins again is told from `since` on, nothing meanwhile, and has left if this fails.
+        self._silence(reader)
+        if isinstance(reader, Member) and reader in self.clients:
+            self.clients[reader] = client
+        held = Held()
+        self._joining[id(held)] = held
         try:
             # From the older of both places: the room comes along if it is behind.
             history = await self._read_history(_older(since, self.position))
             self._advance(history)
-            if history.is_whole and len(held) < MAX_HELD:
-                joined = Joined(self.name, client, history.position, is_recovered=True)
-                reader.take(joined)
-                await self._bring_up(reader, history, since, held)
-            else:
-                joined = Joined(self.name, client, self.position, is_recovered=False)
-                reader.take(joined)
+            end = history.position
+            is_recovered = (
+                history.is_whole
+                and held.is_whole
+                and since.offset <= end.offset
+                and end.epoch == self.position.epoch  # else the room has yet to hear of its end
+            )
+            position = end if is_recovered else self.position
+            joined = Joined(self.name, client, position, is_recovered)
+            reader.take(joined)
+            if is_recovered:
+                missed = [p for p in history.publications if not _is_known(p, since)]
+                meanwhile = [event for event in held.take() if not _is_known(event, end)]
+                await self._bring_up(reader, [*missed, *meanwhile], held)
+            elif end.epoch != self.position.epoch:
+                self.catch_up()
             self.add(reader, client)
         finally:
-            del self._joining[reader]
+            del self._joining[id(held)]
         return joined
 
-    async def _bring_up(
-        self, reader: Reader, history: History, since: Position, held: list[Event]
-    ) -> None:
-        """Give a reader what it missed, and what happened while it took that, until it is level."""
-        missed: list[Event] = [p for p in history.publications if not _is_known(p, since)]
+    async def _bring_up(self, reader: Reader, missed: list[Event], held: Held) -> None:
+        """Give a reader what it missed, and what happens while it takes that, until it is level."""
         while missed:
             await reader.take_missed(missed)
-            if len(held) >= MAX_HELD:
+            if not held.is_whole:
                 raise HubError(f"room {self.name!r} is faster than the reader that came back")
-            missed = [event for event in held if not _is_known(event, history.position)]
-            held.clear()
+            missed = held.take()
 
     def add(self, reader: Reader, client: Client) -> None:
         """Give somebody what happens from now on."""
@@ -167,12 +211,17 @@ class Room:
         if not isinstance(reader, Member):
             self._subscriptions.discard(reader)
             return None
-        group = self._groups.get(reader.format)
-        if group is not None:
-            group.pop(reader.id, None)
-            if not group:
-                del self._groups[reader.format]
+        self._silence(reader)
         return self.clients.pop(reader, None)
+
+    def _silence(self, reader: Reader) -> None:
+        """Tell somebody nothing more."""
+        if isinstance(reader, Member):
+            group = self._groups.get(reader.format)
+            if group is not None:
+                group.pop(reader.id, None)
+                if not group:
+                    del self._groups[reader.format]
 
     # ---- what happens -----------------------------------------------------------------------
 
@@ -181,9 +230,10 @@ class Room:
         if isinstance(event, Publication):
             self._counters.received += 1
             if self._held is not None:
-                self._hold(event)
+                self._held.add(event)
             elif not self._follow(event):
-                self._held = [event]
+                self._held = Held()
+                self._held.add(event)
                 self.catch_up()
         elif isinstance(event, Disconnect):
             for member in list(self.clients):
@@ -198,21 +248,21 @@ class Room:
         for format, outboxes in list(self._groups.items()):
             try:
                 data = format(event)
+                if data is None:
+                    continue
+                message = Message(data, key)
             except Exception:
                 logger.exception(
                     "a format failed on %s in room %r", type(event).__name__, self.name
                 )
                 continue
-            if data is None:
-                continue
             skipped = None if exclude is None else outboxes.get(exclude)
-            post_to_all(outboxes, Message(data, key), skipped)
+            post_to_all(outboxes, message, skipped)
             self._counters.delivered += len(outboxes) - (skipped is not None)
         for reader in list(self._subscriptions):
             reader.take(event)
         for held in self._joining.values():
-            if len(held) < MAX_HELD:
-                held.append(event)
+            held.add(event)
 
     def _follow(self, publication: Publication) -> bool:
         """Deliver the publication if it is the next one; return False if its place is unclear."""
@@ -235,34 +285,49 @@ class Room:
         """Read what the history has behind our position; meanwhile publications are held back."""
         if self.position is None or not self.is_subscribed:
             return
+        self._is_stale = True  # what is read at this moment may be older than what was lost
         if self._catching_up is None:
             if self._held is None:
-                self._held = []
+                self._held = Held()
             self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        delay = FIRST_DELAY
-        attempts = 0
         try:
-            while attempts < MAX_ATTEMPTS:
-                try:
-                    history = await self._read_history(self.position)
-                except BrokerError as error:
-                    logger.warning("room %r cannot catch up yet: %s", self.name, error)
-                    await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-                    delay = min(2 * delay, LAST_DELAY)
-                    continue
-                attempts += 1
-                if history.is_whole:
-                    self._advance(history)
-                else:
-                    self._bridge(history)
-                if self._release():
-                    return
-            logger.warning("room %r: publications outside its history are dropped", self.name)
-            self._held = None
+            await self._read_on()
         finally:
-            self._catching_up = None
+            if self._catching_up is asyncio.current_task():
+                self._catching_up = None
+
+    async def _read_on(self) -> None:
+        delay = FIRST_DELAY
+        attempts = failures = 0
+        while attempts < MAX_ATTEMPTS:
+            known = self.position
+            self._is_stale = False
+            try:
+                history = await self._read_history(known)
+            except Exception as error:  # whatever it is: without the history the room stands still
+                failures += 1
+                self._log_failure(error, failures)
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(2 * delay, LAST_DELAY)
+                continue
+            if history.is_whole:
+                self._advance(history)
+            else:
+                self._bridge(history)
+            if self._release():
+                if not self._is_stale:
+                    return
+                self._held = Held()
+            attempts = attempts + 1 if self.position == known else 0
+        self._release_what_follows()
+
+    def _log_failure(self, error: Exception, failures: int) -> None:
+        if not isinstance(error, BrokerError):
+            logger.error("room %r cannot catch up", self.name, exc_info=error)
+        elif failures == 1:  # one line for each room is enough
+            logger.warning("room %r cannot catch up yet: %s", self.name, error)
 
     def _advance(self, history: History) -> None:
         """Deliver what the room has missed up to the end of this history, if it is whole."""
@@ -287,35 +352,44 @@ class Room:
             for publication in history.publications:
                 self.deliver(publication)
 
-    def _hold(self, publication: Publication) -> None:
-        assert self._held is not None
-        if len(self._held) == MAX_HELD:
-            self._held.clear()  # the history has them; what comes next will not follow
-        self._held.append(publication)
-
     def _release(self) -> bool:
         """Deliver what was held back, as far as it follows; return whether all of it did."""
-        held, self._held = self._held or [], None
-        for index, publication in enumerate(held):
-            if not self._follow(publication):
-                self._held = held[index:]
+        held, self._held = self._held, None
+        events = [] if held is None else held.take()
+        for index, event in enumerate(events):
+            if not self._follow(event):
+                self._held = Held()
+                for rest in events[index:]:
+                    self._held.add(rest)
                 return False
         return True
 
-    def stop(self) -> None:
-        """Let go of the task that catches up."""
-        if self._catching_up is not None:
-            self._catching_up.cancel()
+    def _release_what_follows(self) -> None:
+        """Deliver what was held back and follows; the history does not have the rest."""
+        held, self._held = self._held, None
+        events = [] if held is None else held.take()
+        dropped = sum(not self._follow(event) for event in events)
+        logger.warning("room %r: %d publications outside of its history", self.name, dropped)
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """Let go of the task that catches up; return it, cancelled."""
+        task, self._catching_up = self._catching_up, None
+        if task is not None:
+            task.cancel()
+        return task
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self.clients)
 
 
 def _is_known(event: Event, position: Position | None) -> bool:
-    """Return whether the event is a publication up to the position, in the same epoch."""
-    if not isinstance(event, Publication) or event.position is None or position is None:
+    """Return whether the event is over for whoever knows everything up to the position.
+
+    What is of another epoch is of one before.
+    """
+    if not isinstance(event, (Publication, Gap)) or event.position is None or position is None:
         return False
-    return event.position.offset <= position.offset
+    return event.position.epoch != position.epoch or event.position.offset <= position.offset
 
 
 def _older(first: Position, second: Position) -> Position:
