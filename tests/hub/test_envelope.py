@@ -180,7 +180,7 @@ def test_a_surrogate_pair_is_a_character() -> None:
     assert event.sender == Client("a", None, "\N{GRINNING FACE}")
 
 
-@pytest.mark.parametrize("value", [None, 1, "a", [], {}, {"id": None}, {"id": "\ud800"}])
+@pytest.mark.parametrize("value", [None, 1, "a", [], {}, {"id": None}])
 def test_what_is_no_client(value: Any) -> None:
     with pytest.raises(InvalidEnvelope):
         client_from_json(value)

@@ -14,6 +14,7 @@ from typing import Any, Self
 from longwire.asgi import Send
 from longwire.errors import (
     ConnectionClosed,
+    HubClosed,
     HubError,
     InvalidPosition,
     MessageTooLarge,
@@ -99,6 +100,7 @@ class Hub:
         self._encode = encode or _to_json
         self._rooms = Rooms(_find_broker(broker), room, rooms or {}, self.counters)
         self._members: set[Member] = set()
+        self._departing: dict[Member, asyncio.Task[None]] = {}
         self._subscriptions: set[Subscription] = set()
         self._is_registered = False
 
@@ -114,9 +116,12 @@ class Hub:
         self._rooms.refuse()
         for subscription in self._subscriptions:
             subscription.stop()
-        for member in list(self._members):
-            await self.discharge(member)
-        await self._rooms.close()
+        members = list(self._members)
+        self._members.clear()
+        for member in members:
+            member.rooms = ()
+            await member.outbox.end()
+        await self._rooms.close()  # the broker tells the others, of all members at once
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -161,18 +166,27 @@ class Hub:
         """Know a member; Member.start() is how it is called."""
         await self.open()
         self._members.add(member)
-        if member.user is not None:
-            name = room_of_user(member.user)
-            try:
-                room = await self._rooms.hold(name)
-                room.add(member, Client(member.id, member.user))
-                self._rooms.release(room)
-            except BaseException:
-                self._members.discard(member)
-                raise
+        try:
+            self._check_connected(member)
+            if member.user is not None:
+                room = await self._rooms.hold(room_of_user(member.user))
+                try:
+                    self._check_connected(member)
+                    room.add(member, Client(member.id, member.user))
+                finally:
+                    self._rooms.release(room)
+        except BaseException:
+            self._members.discard(member)
+            raise
+
+    def _check_connected(self, member: Member) -> None:
+        if self._rooms.is_closed:
+            raise HubClosed("the hub is closed")
+        if member not in self._members or member.outbox.is_ended:
+            raise ConnectionClosed(1006, "the member is not, or no longer, connected")
 
     async def discharge(self, member: Member) -> None:
-        """Forget a member; Member.end() is how it is called."""
+        """Forget a member, and wait until it has left; Member.end() is how it is called."""
         if member in self._members:
             self._members.discard(member)
             names = [*member.rooms]
@@ -180,12 +194,16 @@ class Hub:
                 names.append(room_of_user(member.user))
             member.rooms = ()
             # In a task: the end of the block is often a cancellation, and this has to happen.
-            departures = [self._rooms.start(self._remove(member, name)) for name in names]
-            await member.outbox.end()
-            if departures:
-                await asyncio.shield(asyncio.gather(*departures))
-        else:
-            await member.outbox.end()
+            task = self._rooms.start(self._depart(member, names))
+            task.add_done_callback(lambda _: self._departing.pop(member, None))
+            self._departing[member] = task
+        departing = self._departing.get(member)
+        await member.outbox.end()
+        if departing is not None:
+            await asyncio.wait([departing])  # it may be cancelled by the hub's end, but not by ours
+
+    async def _depart(self, member: Member, names: list[str]) -> None:
+        await asyncio.gather(*(self._remove(member, name) for name in names))
 
     def forget_soon(self, member: Member) -> None:
         """Forget a member whose connection has ended."""
@@ -198,8 +216,7 @@ class Hub:
         check_room(name)
         self._check_info(info)
         since = _to_position(since)
-        if member not in self._members:
-            raise ConnectionClosed(1006, "the member is not, or no longer, connected")
+        self._check_connected(member)
         client = Client(member.id, member.user, info)
         room = await self._rooms.hold(name)
         try:
@@ -207,11 +224,10 @@ class Hub:
             if name not in member.rooms:
                 member.rooms += (name,)
             await self._rooms.enter(room, client)
-            if member not in self._members:
-                raise ConnectionClosed(1006, "the connection has ended meanwhile")
+            self._check_connected(member)
         except BaseException:
             _forget_room(member, name)
-            self._rooms.start(self._remove(member, name))
+            self._rooms.start(self._remove(member, name, client))
             raise
         finally:
             self._rooms.release(room)
@@ -221,18 +237,22 @@ class Hub:
         """Let a member out of a room; Member.leave() is how it is called."""
         check_room(name)
         _forget_room(member, name)
-        await asyncio.shield(self._rooms.start(self._remove(member, name)))
+        await _finish(self._rooms.start(self._remove(member, name)))
 
-    async def _remove(self, member: Member, name: str) -> None:
+    async def _remove(self, member: Member, name: str, client: Client | None = None) -> None:
+        """Let a member out of a room, but not if it has joined again, as another client."""
         room = self._rooms.find(name)
-        client = None if room is None else room.remove(member)
-        if room is None or client is None:
+        here = None if room is None else room.clients.get(member)
+        if room is None or here is None or (client is not None and here is not client):
             return
+        room.remove(member)
         room.holds += 1
-        await self._rooms.exit(room, client)
-        unsubscribing = self._rooms.release(room)
+        try:
+            await self._rooms.exit(room, here)
+        finally:
+            unsubscribing = self._rooms.release(room)
         if unsubscribing is not None:
-            await unsubscribing
+            await _finish(unsubscribing)
 
     # ---- messages ---------------------------------------------------------------------------
 
@@ -348,6 +368,8 @@ class Hub:
         room = await self._rooms.hold(name)
         try:
             await room.admit(subscription, Client(self._rooms.id), since)
+            if self._rooms.is_closed:
+                raise HubClosed("the hub was closed meanwhile")
             self._subscriptions.add(subscription)
         finally:
             self._rooms.release(room)
@@ -361,7 +383,7 @@ class Hub:
             room.holds += 1
             unsubscribing = self._rooms.release(room)
             if unsubscribing is not None:
-                await asyncio.shield(unsubscribing)
+                await _finish(unsubscribing)
 
     def metrics(self) -> Metrics:
         """Return the hub's figures: (kind, name, help, [(labels, value), ...]) for each metric.
@@ -406,6 +428,13 @@ def _find_broker(broker: Broker | str | None) -> Broker:
 
 def _forget_room(member: Member, name: str) -> None:
     member.rooms = tuple(room for room in member.rooms if room != name)
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    """Wait for the task; our cancellation is not its, and the other way round."""
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 def _check_key(key: str | None) -> str | None:

@@ -66,7 +66,11 @@ class Member:
         """Be connected. Raises HubClosed, and BrokerError if there is a user."""
         if not self._is_started:
             self._is_started = True
-            await self._hub.enlist(self)
+            try:
+                await self._hub.enlist(self)
+            except BaseException:
+                self._is_started = False
+                raise
         return self
 
     async def end(self) -> None:

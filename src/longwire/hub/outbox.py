@@ -107,6 +107,11 @@ class Outbox:
         """Messages that were given up because the member did not keep up."""
         return 0 if self._queue is None else self._queue.dropped
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self._state is State.CLOSED
+
     def post(self, message: Message) -> bool:
         """Send the message, soon; return whether it was taken. Never waits, never raises."""
         if self._write is not None and self._task is None:

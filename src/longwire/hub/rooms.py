@@ -6,7 +6,6 @@ This is what the broker sees of a hub (broker.Node), and the only part that talk
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import secrets
@@ -17,6 +16,7 @@ from longwire.errors import BrokerError, HubClosed, HubError
 from longwire.hub.broker import Broker, Presence
 from longwire.hub.counters import Counters
 from longwire.hub.events import Client, History, Position, RoomEvent
+from longwire.hub.member import Member
 from longwire.hub.names import USER_PREFIX
 from longwire.hub.options import USER_ROOM, RoomOptions
 from longwire.hub.room import FIRST_DELAY, LAST_DELAY, Room
@@ -44,14 +44,17 @@ class Rooms:
         self.id = secrets.token_hex(8)
         self.broker = broker
         self.is_open = False
-        self._is_closed = False
+        self.is_closed = False
         self._default = default
         self._options = dict(options)
         self._counters = counters
         self._rooms: dict[str, Room] = {}
         self._owed: dict[tuple[str, str], Client] = {}  # exits that the broker has not heard of
-        self._settling: asyncio.Task[None] | None = None
+        self._presence = broker if isinstance(broker, Presence) else None
+        self._was_opened = False
         self._opening: asyncio.Task[None] | None = None
+        self._is_forgotten = False  # whether the broker may not know who is here
+        self._settling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __iter__(self) -> Iterator[Room]:
@@ -73,14 +76,19 @@ class Rooms:
 
     async def open(self) -> None:
         """Connect to the broker, once. Raises BrokerError if it does not answer, HubClosed."""
-        if self._is_closed:
+        if self.is_closed:
             raise HubClosed("the hub is closed")
         if not self.is_open:
             if self._opening is None:
                 self._opening = self.start(self._open())
-            await asyncio.shield(self._opening)
+            opening = self._opening
+            await asyncio.wait([opening])
+            if self.is_closed or opening.cancelled():
+                raise HubClosed("the hub was closed meanwhile")
+            opening.result()
 
     async def _open(self) -> None:
+        self._was_opened = True
         try:
             await self.broker.open(self)
             self.is_open = True
@@ -89,28 +97,35 @@ class Rooms:
 
     def refuse(self) -> None:
         """Open no more."""
-        self._is_closed = True
+        self.is_closed = True
 
     async def close(self) -> None:
         """Let go of all rooms, and of the broker."""
         self.refuse()
         for room in self._rooms.values():
-            room.stop()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            task = room.stop()
+            if task is not None:
+                self._keep(task)
+        while self._tasks:  # some begin others at their end
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         self._rooms.clear()
-        if self.is_open:
-            self.is_open = False
+        self._owed.clear()
+        self.is_open = False
+        if self._was_opened:
+            self._was_opened = False
             await self.broker.close()
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that nobody may cancel but the hub's end."""
         task = asyncio.get_running_loop().create_task(coroutine)
+        self._keep(task)
+        return task
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     # ---- subscribed while needed ------------------------------------------------------------
 
@@ -132,6 +147,8 @@ class Rooms:
 
     async def _subscribe(self, room: Room) -> None:
         async with room.lock:
+            if self.is_closed:
+                raise HubClosed("the hub was closed meanwhile")
             if not room.is_subscribed:
                 room.subscribing()
                 room.subscribed(await self.broker.subscribe(room.name, room.options.window))
@@ -146,8 +163,8 @@ class Rooms:
             if not room.is_empty:
                 return
             room.stop()
-            if room.is_subscribed:
-                room.is_subscribed = False
+            if room.is_asked_for:  # who waited for the answer may have been cancelled
+                room.is_asked_for = room.is_subscribed = False
                 try:
                     await self.broker.unsubscribe(room.name)
                 except BrokerError as error:
@@ -165,8 +182,8 @@ class Rooms:
     @property
     def presence(self) -> Presence:
         """The broker as what tells who is where; HubError if it cannot."""
-        if isinstance(self.broker, Presence):
-            return self.broker
+        if self._presence is not None:
+            return self._presence
         raise HubError("this broker cannot tell who is present: use RoomOptions(presence=False)")
 
     async def enter(self, room: Room, client: Client) -> None:
@@ -176,35 +193,21 @@ class Rooms:
             await self.presence.enter(room.name, client)
 
     async def exit(self, room: Room, client: Client) -> None:
-        """Tell the others that it is not; if the broker is away, once it is back."""
-        if room.options.presence and isinstance(self.broker, Presence):
+        """Tell the others that it is not; if the broker does not answer, again until it does."""
+        if room.options.presence and self._presence is not None:
             try:
-                await self.broker.exit(room.name, client)
+                await self._presence.exit(room.name, client)
             except BrokerError as error:
                 # Else a node that lives would keep a ghost.
                 logger.warning("leaving room %r is to be said again: %s", room.name, error)
                 self._owe(room.name, client)
 
     def _owe(self, name: str, client: Client) -> None:
-        self._owed[name, client.id] = client
-        if len(self._owed) > MAX_OWED:
+        if len(self._owed) == MAX_OWED:
             del self._owed[next(iter(self._owed))]
+        self._owed[name, client.id] = client
         if self._settling is None:
-            self._settling = self.start(self._settle())
-
-    async def _settle(self) -> None:
-        """Say what is owed, until the broker has heard all of it."""
-        delay = FIRST_DELAY
-        while self._owed:
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-            delay = min(2 * delay, LAST_DELAY)
-            with contextlib.suppress(BrokerError):
-                for name, id in list(self._owed):
-                    client = self._owed.get((name, id))
-                    if client is not None:
-                        await self.presence.exit(name, client)
-                        self._owed.pop((name, id), None)
-        self._settling = None
+            self._settling = self.start(self._settle(FIRST_DELAY))
 
     # ---- what the broker says ---------------------------------------------------------------
 
@@ -220,26 +223,54 @@ class Rooms:
 
     def on_restored(self) -> None:
         """The broker answers again: catch up, and say who is here."""
+        if self.is_closed:
+            return
         logger.warning("the broker answers again; rooms read what they have missed")
         for room in self._rooms.values():
             room.catch_up()
-        self.start(self._enter_again())
+        self._is_forgotten = True
+        if self._settling is not None:
+            self._settling.cancel()  # it may be waiting for its next attempt
+        self._settling = self.start(self._settle(0.0))
+
+    async def _settle(self, delay: float) -> None:
+        """Say again who has left, and who is here, until the broker has heard it."""
+        try:
+            while True:
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                try:
+                    await self._exit_again()
+                    if self._is_forgotten:
+                        await self._enter_again()
+                        self._is_forgotten = False
+                    if not self._owed:
+                        return
+                except BrokerError as error:
+                    logger.warning("who is where could not be said again: %s", error)
+                delay = min(max(2 * delay, FIRST_DELAY), LAST_DELAY)
+        finally:
+            if self._settling is asyncio.current_task():
+                self._settling = None
+
+    async def _exit_again(self) -> None:
+        for key, client in list(self._owed.items()):
+            if self._owed.get(key) is client:  # else it has joined again
+                await self.presence.exit(key[0], client)
+                if self._owed.get(key) is client:
+                    del self._owed[key]
 
     async def _enter_again(self) -> None:
-        try:
-            entries = [
-                (room.name, client)
-                for room in self._rooms.values()
-                if room.options.presence
-                for client in room.clients.values()
-            ]
-            for start in range(0, len(entries), RESTORED_AT_ONCE):
-                part = entries[start : start + RESTORED_AT_ONCE]
-                await asyncio.gather(*(self._enter_if_here(*entry) for entry in part))
-        except BrokerError as error:  # it is away again, and will say when it is back
-            logger.warning("the rooms could not be entered again: %s", error)
+        entries = [
+            (room, member)
+            for room in self._rooms.values()
+            if room.options.presence
+            for member in room.clients
+        ]
+        for start in range(0, len(entries), RESTORED_AT_ONCE):
+            part = entries[start : start + RESTORED_AT_ONCE]
+            await asyncio.gather(*(self._enter_if_here(*entry) for entry in part))
 
-    async def _enter_if_here(self, name: str, client: Client) -> None:
-        room = self._rooms.get(name)
-        if room is not None and client in room.clients.values():
-            await self.presence.enter(name, client)
+    async def _enter_if_here(self, room: Room, member: Member) -> None:
+        client = room.clients.get(member)
+        if client is not None:
+            await self.presence.enter(room.name, client)
