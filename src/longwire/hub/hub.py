@@ -103,6 +103,7 @@ class Hub:
         self._departing: dict[Member, asyncio.Task[None]] = {}
         self._subscriptions: set[Subscription] = set()
         self._is_registered = False
+        self._has_writers = False
 
     async def open(self) -> None:
         """Connect to the broker, once. Raises BrokerError if it does not answer, HubClosed."""
@@ -187,27 +188,28 @@ class Hub:
 
     async def discharge(self, member: Member) -> None:
         """Forget a member, and wait until it has left; Member.end() is how it is called."""
+        self.forget(member)
+        departing = self._departing.get(member)
+        await member.outbox.end()
+        if departing is not None:
+            await asyncio.wait([departing])  # it may be cancelled by the hub's end, but not by ours
+
+    def forget(self, member: Member) -> None:
+        """Let a member leave, soon; what closes its connection goes on. Idempotent."""
         if member in self._members:
             self._members.discard(member)
             names = [*member.rooms]
             if member.user is not None:
                 names.append(room_of_user(member.user))
             member.rooms = ()
-            # In a task: the end of the block is often a cancellation, and this has to happen.
-            task = self._rooms.start(self._depart(member, names))
-            task.add_done_callback(lambda _: self._departing.pop(member, None))
-            self._departing[member] = task
-        departing = self._departing.get(member)
-        await member.outbox.end()
-        if departing is not None:
-            await asyncio.wait([departing])  # it may be cancelled by the hub's end, but not by ours
+            if names:
+                # In a task: the block's end is often a cancellation, and this has to happen.
+                task = self._rooms.start(self._depart(member, names))
+                task.add_done_callback(lambda _: self._departing.pop(member, None))
+                self._departing[member] = task
 
     async def _depart(self, member: Member, names: list[str]) -> None:
         await asyncio.gather(*(self._remove(member, name) for name in names))
-
-    def forget_soon(self, member: Member) -> None:
-        """Forget a member whose connection has ended."""
-        self._rooms.start(self.discharge(member))
 
     async def join(
         self, member: Member, name: str, info: Any, since: Position | str | None
@@ -298,7 +300,24 @@ class Hub:
         if not self._rooms.is_open:
             await self.open()
         self.counters.published += 1
-        return await self._rooms.broker.publish(room, draft, self._rooms.options_of(room).window)
+        window = self._rooms.options_of(room).window
+        position = await self._rooms.broker.publish(room, draft, window)
+        await self.let_writers_begin()
+        return position
+
+    def note_writer(self) -> None:
+        """Note that a writer begins in the next turn of the loop; Member is how it is called."""
+        if not self._has_writers:
+            self._has_writers = True
+            asyncio.get_running_loop().call_soon(self._forget_writers)
+
+    def _forget_writers(self) -> None:
+        self._has_writers = False
+
+    async def let_writers_begin(self) -> None:
+        """Have first messages on their way before what the application itself sends behind them."""
+        if self._has_writers:
+            await asyncio.sleep(0)
 
     def encode(self, message: Any) -> str | bytes:
         """Return a message as it is sent. Raises MessageTooLarge, UnicodeEncodeError for a lone

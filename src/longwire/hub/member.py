@@ -116,7 +116,9 @@ class Member:
 
         Never waits for the peer; returns whether the message was taken. Raises MessageTooLarge.
         """
-        return self.outbox.post(Message(self._hub.encode(message)))
+        is_taken = self.outbox.post(Message(self._hub.encode(message)))
+        await self._hub.let_writers_begin()
+        return is_taken
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection; what waits for it is given up. Does not wait. Idempotent.
@@ -135,12 +137,13 @@ class Member:
         """Send this event to this member alone, in its format."""
         try:
             data = self.format(event)
+            if data is None:
+                return
+            message = Message(data, event.key if isinstance(event, Publication) else None)
         except Exception:
             logger.exception("a format failed on %s", type(event).__name__)
             return
-        if data is not None:
-            key = event.key if isinstance(event, Publication) else None
-            self.outbox.post(Message(data, key))
+        self.outbox.post(message)
 
     async def take_missed(self, events: list[Event]) -> None:
         """Send events of the past to this member alone, waiting for it now and then."""
@@ -149,6 +152,10 @@ class Member:
                 await self.outbox.flush(CATCH_UP_SECONDS)
             self.take(event)
 
+    def on_writer(self) -> None:
+        """Have whoever has sent this wait for its writer, so that order is that of the calls."""
+        self._hub.note_writer()
+
     def on_lost(self) -> None:
         """Leave: the outbox has found that the connection has ended."""
-        self._hub.forget_soon(self)
+        self._hub.forget(self)

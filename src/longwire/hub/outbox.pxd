@@ -20,6 +20,7 @@ cdef class Outbox:
     cdef bint _is_sending
 
     cpdef bint post(self, Message message) except -1
+    cdef object _tell_drained(self)
     cdef bint _enqueue(self, Message message) except -1
 
 

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 from collections.abc import Callable
@@ -29,11 +28,15 @@ TOO_SLOW = 1013
 """Try again later: the registered code for what a client can mend by coming back."""
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds for a close to be taken; servers other than ours may wait for the peer to read."""
+"""Seconds for a close to be taken before the member has left: servers other than ours may wait for
+the peer to read. It is sent all the same, whenever that is."""
 
 ACCEPT_POLL = 0.05
 """Seconds between two attempts to send to a connection that is not yet accepted: servers say so by
 a RuntimeError, and tell nobody when it changes. The handshake timeout bounds it."""
+
+FAULTS = (TypeError, AttributeError, LookupError, NameError, AssertionError, ArithmeticError)
+"""What no server raises for a connection that has ended."""
 
 logger = logging.getLogger("longwire.hub")
 
@@ -47,8 +50,11 @@ class State(Enum):
 class Owner(Protocol):
     """The member whose outbox it is."""
 
+    def on_writer(self) -> None:
+        """Hear that a message of a connection on our server waits for its writer to begin."""
+
     def on_lost(self) -> None:
-        """Hear, once, that a send found the connection ended."""
+        """Hear that the connection has ended, or takes no close. Idempotent."""
 
 
 class Outbox:
@@ -126,24 +132,26 @@ class Outbox:
         """Close the connection; what waits is given up. Idempotent."""
         if self._state is State.OPEN:
             self._state = State.CLOSING
+            if self._queue is not None:
+                self._queue.clear()
             writer = self._task
             self._task = _start(self._send_close(writer, code, reason))
 
     async def flush(self, seconds: float) -> None:
         """Wait until nothing waits, a close included, for so long at most."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                if self._state is State.OPEN:
-                    if self.waiting or self._is_sending:
-                        self._drained = asyncio.get_running_loop().create_future()
-                        await self._drained
-                elif self._task is not None:
-                    await asyncio.wait([self._task])
+        if self._state is not State.OPEN:
+            if self._task is not None:
+                await asyncio.wait([self._task], timeout=seconds)
+        elif self.waiting or self._is_sending:
+            if self._drained is None or self._drained.done():
+                self._drained = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._drained], timeout=seconds)
 
     async def end(self) -> None:
         """Send nothing more. Idempotent; raises nothing."""
         self._state = State.CLOSED
         self._write = None
+        self._tell_drained()
         task = self._task
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -160,15 +168,23 @@ class Outbox:
         if queue.dropped != dropped:
             self._counters.count_dropped(self._options.overflow, queue.dropped - dropped)
         if offered is Offered.TOO_MUCH:
-            self._counters.count_dropped(self._options.overflow, len(queue) + 1)
+            waiting = len(queue)
+            queue.dropped += waiting + 1
+            self._counters.count_dropped(self._options.overflow, waiting + 1)
             self.close(TOO_SLOW, "too slow")
         if offered is not Offered.KEPT:
             return False
         if self._task is None:
+            if self._prepare is not None:
+                self._owner.on_writer()
             self._task = _start(self._run())
         elif self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
         return True
+
+    def _tell_drained(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     async def _run(self) -> None:
         """Be the writer."""
@@ -178,15 +194,14 @@ class Outbox:
                     self._is_sending = True
                     await self._deliver(self._queue.get())
                     self._is_sending = False
-                if self._drained is not None and not self._drained.done():
-                    self._drained.set_result(None)
+                self._tell_drained()
                 if self._write is not None:
                     self._task = None
                     return
                 self._wakeup = asyncio.get_running_loop().create_future()
                 await self._wakeup
         except Exception as error:  # each server and framework has its own for a lost connection
-            logger.debug("a member is gone: %r", error)
+            _report("a member is gone", error)
             self._lose()
 
     async def _deliver(self, message: Message) -> None:
@@ -212,18 +227,19 @@ class Outbox:
         if writer is not None:
             writer.cancel()
             await asyncio.wait([writer])
+        timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._owner.on_lost)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except Exception as error:  # it ended by itself, or it is beyond reach
-            logger.debug("a member was gone before its close: %r", error)
+            _report("a member was gone before its close", error)
+        finally:
+            timer.cancel()
         self._lose()
 
     def _lose(self) -> None:
         self._state = State.CLOSED
         self._write = None
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        self._tell_drained()
         self._owner.on_lost()
 
 
@@ -232,6 +248,14 @@ def post_to_all(outboxes: dict[str, Outbox], message: Message, skipped: Outbox |
     for outbox in outboxes.values():
         if outbox is not skipped:
             outbox.post(message)
+
+
+def _report(what: str, error: Exception) -> None:
+    """Log an error that a send raised: most say that the connection has ended, some are faults."""
+    if isinstance(error, FAULTS):
+        logger.error("%s", what, exc_info=error)
+    else:
+        logger.debug("%s: %r", what, error)
 
 
 def _start(coroutine: Any) -> asyncio.Task[None]:

@@ -66,6 +66,11 @@ class BoundedQueue(Generic[Item]):
         self._size -= size
         return item
 
+    def clear(self) -> None:
+        """Give up everything."""
+        self._items.clear()
+        self._size = 0
+
     def _drop(self, place: object) -> None:
         _, size = self._items.pop(place)
         self._size -= size

@@ -80,6 +80,7 @@ class Subscription:
             size, key = len(event.data), event.key
         dropped = self._queue.dropped
         if self._queue.put(event, size, key) is Offered.TOO_MUCH:
+            self._queue.dropped += 1
             self._is_too_slow = True
             self.stop()
         self._hub.counters.count_dropped(self._queue.options.overflow, self.dropped - dropped)
