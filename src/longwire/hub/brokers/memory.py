@@ -1,7 +1,8 @@
 """The broker inside one process: no I/O, nothing to install, nothing that can be away.
 
 Publishing calls on_event() of the nodes in the room before it returns. A room that nobody is in is
-forgotten an hour after its history has expired: whoever may name rooms cannot fill the memory.
+forgotten an hour after its history has expired, or its last member has left; of those in which
+nothing was published so many are kept: whoever may name rooms cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ KEEP_SECONDS = 3600.0
 position until then is told that nothing was missed."""
 
 LOOKED_AT = 2
-"""Old rooms looked at whenever one is made, so that those to be forgotten never pile up."""
+"""Old rooms looked at whenever one is made or published in, so that nothing old piles up."""
+
+MAX_QUIET = 10_000
+"""Empty rooms in which nothing was ever published that keep their epoch; the oldest go."""
 
 
 @dataclass(slots=True)
@@ -42,7 +46,12 @@ class StoredRoom:
     history: deque[tuple[float, Publication]] = field(default_factory=deque)
     nodes: list[Node] = field(default_factory=list)  # that have subscribed
     present: dict[Node, dict[str, Client]] = field(default_factory=dict)  # each node's, by id
-    expires_at: float = 0.0
+    expires_at: float = 0.0  # 0 if it never had a history
+    seconds: float = 0.0  # of its window
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.nodes or self.present)
 
     def deliver(self, event: RoomEvent) -> None:
         for node in tuple(self.nodes):
@@ -54,6 +63,11 @@ class StoredRoom:
         while history and (len(history) > window.size or history[0][0] <= now - window.seconds):
             history.popleft()
 
+    def expire(self, now: float) -> None:
+        """Forget what is older than the window."""
+        while self.history and self.history[0][0] <= now - self.seconds:
+            self.history.popleft()
+
 
 class MemoryRooms:
     """The rooms that the hubs of a process share; as a rule there is one hub, and it has its own.
@@ -64,6 +78,7 @@ class MemoryRooms:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._rooms: OrderedDict[str, StoredRoom] = OrderedDict()  # least recently looked at first
+        self._quiet: OrderedDict[str, None] = OrderedDict()  # empty, and nothing was published
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -77,16 +92,36 @@ class MemoryRooms:
         room = self._rooms.get(name)
         now = self.clock()
         if room is None:
-            self._forget_some(now)
+            self.look(now)
             room = self._rooms[name] = StoredRoom(secrets.token_hex(4))
         if window.size:
+            room.seconds = window.seconds
             room.expires_at = now + window.seconds + KEEP_SECONDS
         return room
 
-    def _forget_some(self, now: float) -> None:
+    def rest(self, name: str, room: StoredRoom) -> None:
+        """Note that somebody has left the room, or asked for it: perhaps nobody is in it."""
+        if not room.is_empty:
+            return
+        if not room.expires_at:
+            self._rooms.pop(name, None)  # no position of it was ever told
+            return
+        room.expires_at = max(room.expires_at, self.clock() + KEEP_SECONDS)
+        if not room.offset:
+            self._quiet[name] = None
+            self._quiet.move_to_end(name)
+            while len(self._quiet) > MAX_QUIET:
+                oldest, _ = self._quiet.popitem(last=False)
+                found = self._rooms.get(oldest)
+                if found is not None and found.is_empty and not found.offset:
+                    del self._rooms[oldest]
+
+    def look(self, now: float) -> None:
+        """Look at some rooms, and forget what is too old."""
         for _ in range(min(LOOKED_AT, len(self._rooms))):
             name, room = self._rooms.popitem(last=False)
-            if room.nodes or room.present or room.expires_at > now:
+            room.expire(now)
+            if not room.is_empty or room.expires_at > now:
                 self._rooms[name] = room
 
     def rooms_of(self, node: Node) -> Iterable[tuple[str, StoredRoom]]:
@@ -117,6 +152,7 @@ class MemoryBroker:
             room.nodes.remove(node)
         for client in room.present.pop(node, {}).values():
             room.deliver(Leave(name, client))
+        self._rooms.rest(name, room)
 
     async def publish(self, room: str, draft: Draft, window: Window) -> Position | None:
         position = None
@@ -138,6 +174,7 @@ class MemoryBroker:
             now = self._rooms.clock()
             stored.history.append((now, publication))
             stored.trim(window, now)
+            self._rooms.look(now)
         stored.deliver(publication)
         return position
 
@@ -157,6 +194,7 @@ class MemoryBroker:
         stored = self._rooms.find(room)
         if stored is not None and self._node in stored.nodes:
             stored.nodes.remove(self._opened_node())
+            self._rooms.rest(room, stored)
 
     async def history(
         self, room: str, window: Window, since: Position | None = None, limit: int | None = None
@@ -164,6 +202,7 @@ class MemoryBroker:
         stored = self._rooms.find_or_make(room, window)
         stored.trim(window, self._rooms.clock())
         top = Position(stored.offset, stored.epoch)
+        self._rooms.rest(room, stored)
         publications = [publication for _, publication in stored.history]
         if since is None:
             return History(_latest(publications, limit), top)
@@ -188,6 +227,7 @@ class MemoryBroker:
             if not clients:
                 del stored.present[node]
             stored.deliver(Leave(room, client))
+            self._rooms.rest(room, stored)
 
     async def present(self, room: str) -> list[Client]:
         stored = self._rooms.find(room)
