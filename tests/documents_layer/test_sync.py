@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longwire.documents.reader import MAX_NUMBER
 from longwire.documents.sync import (
-    MAX_NUMBER,
     AwarenessEntry,
     AwarenessUpdate,
     PermissionDenied,

@@ -20,10 +20,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from longwire.documents.document import Document
+from longwire.documents.reader import Reader
 from longwire.documents.sync import (
     AwarenessUpdate,
     QueryAwareness,
-    Reader,
     SyncMessage,
     SyncStep1,
     SyncStep2,

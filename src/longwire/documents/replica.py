@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import pycrdt
 
-from longwire.documents.sync import Reader, StateVector, decode_state, encode_state
+from longwire.documents.reader import Reader
+from longwire.documents.sync import StateVector, decode_state, encode_state
 from longwire.documents.updates import EMPTY, scan
 from longwire.errors import DocumentError, MalformedMessage
 

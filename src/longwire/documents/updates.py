@@ -6,6 +6,8 @@ pycrdt takes an update's word for much: deep nesting overflows its stack and end
 nonsense panics, and what depends on what it does not have stays in its memory for ever. So nothing
 gets there that is not whole, and whose dependencies are not known (`missing`).
 Yjs 13 and pycrdt 0.14, update format 1.
+
+Compiled, as an update of a megabyte is read in the event loop: 20 ms for 860 KB, 115 interpreted.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from longwire.documents.sync import Reader
+from longwire.documents.reader import Reader
 from longwire.errors import MalformedMessage
 
 EMPTY = b"\x00\x00"
@@ -25,16 +27,35 @@ MAX_CLOCK = 2**32 - 1
 MAX_DEPTH = 64
 """Values within values. pycrdt recurses for each; JSON's readers stop at 128 or more."""
 
-GC, DELETED, JSON, BINARY, STRING, EMBED, FORMAT, TYPE, ANY, SUBDOCUMENT, SKIP = range(11)
-HAS_ORIGIN, HAS_RIGHT_ORIGIN, HAS_PARENT_KEY = 0x80, 0x40, 0x20
+GC = 0
+DELETED = 1
+JSON = 2
+BINARY = 3
+STRING = 4
+EMBED = 5
+FORMAT = 6
+TYPE = 7
+ANY = 8
+SUBDOCUMENT = 9
+SKIP = 10
 
-XML_ELEMENT, XML_HOOK, XML_TEXT = 3, 5, 6
+HAS_ORIGIN = 0x80
+HAS_RIGHT_ORIGIN = 0x40
+HAS_PARENT_KEY = 0x20
+
+XML_ELEMENT = 3
+XML_HOOK = 5
+XML_TEXT = 6
 """Shared types are 0 to 6; an XML element has a name, and hooks pycrdt does not have."""
 
 FIXED_SIZES = {127: 0, 126: 0, 124: 4, 123: 8, 122: 8, 121: 0, 120: 0}
 """Values of one size: undefined, null, float32, float64, a 64-bit integer, false, true."""
 
-INTEGER, TEXT, OBJECT, ARRAY, BYTES = 125, 119, 118, 117, 116
+INTEGER = 125
+TEXT = 119
+OBJECT = 118
+ARRAY = 117
+BYTES = 116
 
 
 @dataclass(slots=True)
@@ -90,7 +111,8 @@ class Scanner(Reader):
         """Read the structs of one client."""
         contents = self.contents
         count = self.count(2)
-        client, clock = self.number(), self.number()
+        client = self.number()
+        clock = self.number()
         if not count or client in contents.starts:
             raise MalformedMessage(f"client {client} has no structs, or is in the update twice")
         contents.starts[client] = clock
@@ -129,7 +151,8 @@ class Scanner(Reader):
                 self.text()
 
     def _reference(self, client: int, clock: int) -> None:
-        other, at = self.number(), self.number()
+        other = self.number()
+        at = self.number()
         if at >= MAX_CLOCK or (other == client and at >= clock):
             raise MalformedMessage(f"client {client} refers to what comes after it, at {clock}")
         needs = self.contents.needs
@@ -203,7 +226,8 @@ class Scanner(Reader):
         client = self.number()
         needs = self.contents.needs
         for _ in range(self.count(2)):
-            clock, length = self.number(), self.number()
+            clock = self.number()
+            length = self.number()
             end = clock + length
             if not length or end > MAX_CLOCK:
                 raise MalformedMessage(f"a deletion of client {client} has an impossible length")
@@ -212,14 +236,14 @@ class Scanner(Reader):
                 needs[client] = end
 
     def _byte(self) -> int:
-        if not self.left:
+        if self.position >= self._size:
             raise MalformedMessage(f"the update ends at byte {self.position}")
         byte = self._data[self.position]
         self.position += 1
         return byte
 
     def _skip(self, size: int) -> None:
-        if size > self.left:
+        if size > self._size - self.position:
             raise MalformedMessage(f"the update ends inside a value, at byte {self.position}")
         self.position += size
 
