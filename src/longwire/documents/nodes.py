@@ -34,7 +34,14 @@ from longwire.documents.sync import (
     encode_state,
     number,
 )
-from longwire.errors import DocumentError, HubClosed, HubError, LimitExceeded, MalformedMessage
+from longwire.errors import (
+    DocumentError,
+    HubClosed,
+    HubError,
+    LimitExceeded,
+    MalformedMessage,
+    MessageTooLarge,
+)
 from longwire.hub import Hub, OutboxOptions, Overflow, Publication
 
 WIRE, STATE = b"\x00", b"\x01"
@@ -149,6 +156,9 @@ class Nodes:
                     await self._hub.publish(self._room, self._waiting[0])
                 except HubClosed:
                     return
+                except MessageTooLarge:  # it never fits: what is behind it must not wait
+                    logger.error("document %r: a hub's messages have %d bytes", self._room, PART)
+                    self._waiting.popleft()
                 except HubError as error:
                     logger.warning("document %r is told to no other node: %s", self._room, error)
                     await asyncio.sleep(delay * random.uniform(0.5, 1.0))
