@@ -43,7 +43,7 @@ class StoredRoom:
 
     epoch: str
     offset: int = 0
-    history: deque[tuple[float, Publication]] = field(default_factory=deque)
+    history: deque[tuple[float, Publication]] | None = None  # an empty one has 600 bytes
     nodes: list[Node] = field(default_factory=list)  # that have subscribed
     present: dict[Node, dict[str, Client]] = field(default_factory=dict)  # each node's, by id
     expires_at: float = 0.0  # 0 if it never had a history
@@ -65,8 +65,11 @@ class StoredRoom:
 
     def expire(self, now: float) -> None:
         """Forget what is older than the window."""
-        while self.history and self.history[0][0] <= now - self.seconds:
-            self.history.popleft()
+        history = self.history
+        while history and history[0][0] <= now - self.seconds:
+            history.popleft()
+        if not history:
+            self.history = None
 
 
 class MemoryRooms:
@@ -172,6 +175,8 @@ class MemoryBroker:
         )
         if position is not None:
             now = self._rooms.clock()
+            if stored.history is None:
+                stored.history = deque()
             stored.history.append((now, publication))
             stored.trim(window, now)
             self._rooms.look(now)
@@ -203,7 +208,7 @@ class MemoryBroker:
         stored.trim(window, self._rooms.clock())
         top = Position(stored.offset, stored.epoch)
         self._rooms.rest(room, stored)
-        publications = [publication for _, publication in stored.history]
+        publications = [publication for _, publication in stored.history or ()]
         if since is None:
             return History(_latest(publications, limit), top)
         if since.epoch != top.epoch or since.offset > top.offset:
