@@ -198,5 +198,5 @@ async def test_nothing_leaks(run: RunHost) -> None:
         await turns()  # the server's callbacks
         gc.collect()
         assert not [task for task in watched if task() is not None]
-        assert not [o for o in gc.get_objects() if isinstance(o, Member)]
+        assert not [o for o in gc.get_objects() if type(o) is Member]
         assert hub.counts().members == len(hub._departing) == len(hub._rooms._tasks) == 0
