@@ -78,6 +78,25 @@ async def test_applications_are_told_while_their_sockets_are_open(serve: Serve) 
         await ending
 
 
+async def test_applications_that_are_told_in_a_task_can_say_goodbye_too(serve: Serve) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        notice = scope["extensions"]["longwire.drain"]["notice"]
+        await receive()
+        await send({"type": "websocket.accept"})
+        leaving = asyncio.ensure_future(notice.wait())
+        await asyncio.wait({leaving}, timeout=20)
+        await asyncio.sleep(0.01)  # it saves something
+        await send({"type": "websocket.send", "text": "goodbye"})
+        await receive()
+
+    async with serve(app) as server, websocket(server) as client:
+        ending = asyncio.create_task(server.server.finish())
+        assert await client.message() == "goodbye"
+        assert (await client.close_frame()).code == 1012
+        await client.send(close(1012))
+        await ending
+
+
 async def test_nothing_new_is_accepted(serve: Serve) -> None:
     async with serve(echo) as server, websocket(server) as client:
         ending = asyncio.create_task(server.server.finish())

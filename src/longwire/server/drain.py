@@ -1,6 +1,6 @@
 """Going away: tell the applications while their sockets are open, then close them in batches.
 
-    notice  ->  batches of close frames, spread with jitter  ->  close handshakes  ->  deadline
+    notice, a moment  ->  batches of close frames, with jitter  ->  close handshakes  ->  deadline
 
 One path for every ending of the server: SIGTERM, SIGINT, and whatever recycles a process.
 """
@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from longwire.server.state import Connection, ServerState
+
+NOTICE_SECONDS = 0.1
+"""How long applications have, once told, with their sockets open: to save, to say goodbye. One turn
+of the loop would do for those that await the notice itself, and for no others."""
+
+NOTICE_SHARE = 0.1
+"""The part of the deadline that this takes at most."""
 
 BATCH = 100
 """Connections closed together: their clients come back together, to a server that is starting."""
@@ -57,8 +64,6 @@ async def drain(state: ServerState, forced: asyncio.Event) -> None:
     What is left at the deadline, or as soon as `forced` is set, is cut and cancelled.
     """
     state.drain_notice.set()
-    # Applications that wait for the notice run before the first close frame is queued.
-    await asyncio.sleep(0)
     timeout = state.config.timeout_graceful_shutdown
     ending = asyncio.ensure_future(_end_all(state, timeout))
     force = asyncio.ensure_future(forced.wait())
@@ -72,6 +77,9 @@ async def drain(state: ServerState, forced: asyncio.Event) -> None:
 
 
 async def _end_all(state: ServerState, timeout: float | None) -> None:
+    if state.tasks:
+        moment = NOTICE_SECONDS if timeout is None else min(NOTICE_SECONDS, timeout * NOTICE_SHARE)
+        await asyncio.sleep(moment)
     await _close_in_batches(list(state.connections), timeout)
     await state.idle.wait()
 
