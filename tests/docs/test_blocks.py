@@ -1,8 +1,9 @@
-"""Every Python block of the README and of docs/ runs; the README's chat chats."""
+"""Every code block of the README and of docs/ runs; the README's chat chats."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import types
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,11 @@ from typing import Any
 import pytest
 
 from longwire.toolkit.testing import TestClient
+from tests.docs.pages import PAGES, blocks_of
+from tests.docs.reader import READERS, reading
 
-ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-BLOCKS = [
-    pytest.param(block, id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, block in enumerate(BLOCK.findall(page.read_text("utf-8")), 1)
-]
+NOT_RUN: dict[str, list[str]] = {}
+"""The blocks that cannot run, by page, with the reason that stands in front of them."""
 
 STARLETTES = """\
 from starlette.routing import WebSocketRoute
@@ -27,30 +23,43 @@ from starlette.websockets import WebSocket
 """
 
 
-def run(block: str) -> dict[str, Any]:
-    """Execute a block as the module it would be; servers it starts are only noted."""
-    module = types.ModuleType("block")
-    exec(compile(block, "block", "exec"), module.__dict__)
-    return module.__dict__
-
-
-@pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_runs(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)])
+def test_a_page_can_be_followed(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("node") is None and any(b.language in ("js", "html") for b in blocks_of(page)):
+        pytest.skip("node is not installed: `apt-get install nodejs` lets these blocks run")
     served: list[Any] = []
     monkeypatch.setattr("longwire.run", lambda app, **options: served.append(app))
-    for name, value in run(block).items():
-        if name.startswith("test_"):
-            value()
-    assert bool(served) is ("longwire.run(" in block)
+    with reading(page, tmp_path) as reader:
+        reader.read()
+    assert bool(served) is any("longwire.run(" in block.code for block in blocks_of(page))
+
+
+def test_the_blocks_that_are_not_run_are_these() -> None:
+    not_run = {
+        page: reasons
+        for page in PAGES
+        if (reasons := [why for b in blocks_of(page) if (why := b.reason_not_to_run)])
+    }
+    assert not_run == NOT_RUN
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_says_its_language(page: str) -> None:
+    for block in blocks_of(page):
+        assert block.language in READERS, block.place
+    text = re.sub(r"^```.*?^```$", "", PAGES[page].read_text("utf-8"), flags=re.M | re.S)
+    assert not re.search(r"(?<=\n\n)    [^ *-]", text), "code that is only indented is not read"
 
 
 @pytest.mark.parametrize("whose", ["longwire", "starlette"])
 def test_the_readmes_chat_needs_no_more_lines_than_starlettes(whose: str) -> None:
-    chat = BLOCK.findall((ROOT / "README.md").read_text("utf-8"))[0]
+    chat = blocks_of("README.md")[0].code
     theirs = chat.replace("from longwire import WebSocket, WebSocketRoute\n", STARLETTES)
     assert theirs != chat
     assert len(chat.splitlines()) <= len(theirs.splitlines())
-    with TestClient(run(chat if whose == "longwire" else theirs)["app"]) as client:
+    module = types.ModuleType("chat")
+    exec(chat if whose == "longwire" else theirs, vars(module))
+    with TestClient(vars(module)["app"]) as client:
         with client.websocket_connect("/chat") as alice:
             with client.websocket_connect("/chat") as bob:
                 alice.send_text("hello")
