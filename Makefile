@@ -5,9 +5,10 @@ BIN = $(VENV)/bin
 BUILT = $(VENV)/.built
 TOOLS = $(VENV)/.tools
 FUZZER = $(VENV)/.fuzzer
+SITE = $(VENV)/.site
 SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 
-.PHONY: help demo test test-pure check format build bench conformance fuzz soak clean
+.PHONY: help demo test test-pure check format build docs bench conformance fuzz soak clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +34,11 @@ format: $(BUILT) $(TOOLS) ## Format the code
 	$(BIN)/ruff format .
 
 build: $(BUILT) ## Install what is needed, compile the hot modules where a C compiler is
+
+# Not --quiet: mkdocs then finds no broken link.
+docs: $(BUILT) $(SITE) ## Build the documentation's site into .artifacts/site; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "open .artifacts/site/index.html"
 
 bench: $(BUILT) $(TOOLS) ## Compare with uvicorn: speed and memory
 	$(BIN)/python -m benchmarks.run $(ARGS)
@@ -65,4 +71,8 @@ $(TOOLS): $(BUILT) pyproject.toml
 
 $(FUZZER): $(BUILT) pyproject.toml
 	$(BIN)/python -m pip install --quiet --group fuzz
+	touch $@
+
+$(SITE): $(BUILT) pyproject.toml
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
