@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -26,7 +27,7 @@ from longwire.cli.serve import serve
 from longwire.server.config import Config
 from tests import pure
 from tests.docs.pages import ROOT, Block, blocks_of, folder_of, write_file, write_files
-from tests.process import PATIENCE, Process, running
+from tests.process import INTERPRETED, PATIENCE, Process, running
 
 PORT = re.compile(r"(?<=127\.0\.0\.1:)8000\b")
 EXTRA = re.compile(r"\[([\w,]+)\]")
@@ -174,6 +175,7 @@ class Reader:
         done = subprocess.run(
             command,
             cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{INTERPRETED}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
