@@ -24,6 +24,9 @@ from longwire.server.config import Config
 NOT_FOR_CALLERS = re.compile(r"is how it is called\.$")
 """Ends the docstring of a method that is public for its siblings only."""
 
+PAGES = ("longwire.toolkit", "longwire.hub", "longwire.documents", "longwire.errors")
+"""Where the names that `longwire` gives out are at home."""
+
 NAMES = re.compile(r"^<!-- names of ([a-z.]+)(?:, first ([\w ]+))? -->$", re.MULTILINE)
 OPTIONS = re.compile(r"^<!-- options -->$", re.MULTILINE)
 
@@ -56,7 +59,7 @@ def reference_of(module: str, first: str) -> Iterator[str]:
         if home.startswith("starlette"):
             elsewhere.append(f"| `{module}.{name}` | `{home}.{name}`, starlette's own |")
         elif module == "longwire" and name != "run":
-            page = home if home == "longwire.errors" else "longwire.toolkit"
+            page = next(page for page in PAGES if name in public_names(page))
             elsewhere.append(f"| `longwire.{name}` | [`{page}.{name}`][{page}.{name}] |")
         else:
             yield f"\n::: {module}.{name}"

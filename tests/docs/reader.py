@@ -110,7 +110,7 @@ class Reader:
                 self._type(shlex.split(command, comments=True))
 
     def _type(self, words: list[str]) -> None:
-        environment = {}
+        environment = {"LONGWIRE_BROKER": "auto"}
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             name, _, environment[name] = words.pop(0).partition("=")
         if not words or words[0] in HARMLESS:

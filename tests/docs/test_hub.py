@@ -127,6 +127,8 @@ def test_a_user_is_logged_out(names: dict[str, Any]) -> None:
             await names["device"](websocket)
         else:
             await websocket.accept()
+            await names["notify"]("ada", "your time is up")
+            await websocket.receive()
             await names["log_out"]("ada")
 
     with TestClient(websocket_app(device)) as client:
@@ -135,9 +137,10 @@ def test_a_user_is_logged_out(names: dict[str, Any]) -> None:
             client.websocket_connect("/?user=bob") as other,
         ):
             with client.websocket_connect("/"):
-                assert phone.receive_json() == {"type": "bye"}
-                with pytest.raises(WebSocketDisconnect) as closed:
-                    phone.receive_text()
+                notice = {"type": "notice", "text": "your time is up"}
+                assert phone.receive_json() == notice
+            with pytest.raises(WebSocketDisconnect) as closed:
+                phone.receive_text()
             assert (closed.value.code, closed.value.reason) == (4001, "logged out")
             with pytest.raises(TimeoutError):
                 other.receive_text(timeout=0.1)
