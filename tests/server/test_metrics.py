@@ -432,3 +432,20 @@ async def test_the_application_has_figures_of_its_own(
     assert "other" not in body
     assert "longwire_websockets_opened_total 2.0" in body
     assert "no figures today" in caplog.text
+
+
+async def test_the_application_reads_the_figures(serve: Serve) -> None:
+    figures: list[tuple[str, dict[str, str], float]] = []
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        metrics = scope["extensions"]["longwire.metrics"]
+        metrics["register"](own_figures)
+        figures.extend(await metrics["read"]())
+        await echo(scope, receive, send)
+
+    async with serve(reading) as server, websocket(server) as client:
+        await client.send(text("hello"))
+        assert await client.message() == "hello"
+    assert ("longwire_connections", {"kind": "http"}, 1) in figures
+    assert ("app_orders_total", {"kind": "old"}, 1.5) in figures
+    assert ("longwire_websockets_opened_total", {}, 0) in figures

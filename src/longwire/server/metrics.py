@@ -46,6 +46,15 @@ async def collect(state: ServerState) -> list[Family]:
     ]
 
 
+async def read(state: ServerState) -> list[tuple[str, dict[str, str], float]]:
+    """Return the same for the application, as (name, labels, value) for each figure."""
+    return [
+        (family.name + sample.suffix, dict(sample.labels), sample.value)
+        for family in await collect(state)
+        for sample in family.samples
+    ]
+
+
 async def read_connections(state: ServerState) -> OpenConnections:
     """Add up what the open connections have counted, and what the ended ones have.
 

@@ -27,7 +27,7 @@ from longwire.server.http import HttpProtocol
 from longwire.server.lifespan import Lifespan
 from longwire.server.listener import address, bind, close_all, close_listeners
 from longwire.server.logs import configure_logging
-from longwire.server.metrics import collect
+from longwire.server.metrics import collect, read
 from longwire.server.metrics_listener import MetricsListener
 from longwire.server.proxied import ProxiedConnection
 from longwire.server.proxied_tls import ProxiedTLSConnection
@@ -139,6 +139,7 @@ class Server:
             await self._lifespan.startup()
             self._state = state = ServerState(app, config, loop, self._lifespan.state)
             state.on_enough_requests = self._stopping.set
+            state.websocket_extensions["longwire.metrics"]["read"] = partial(read, state)
             if metrics is not None:
                 await metrics.start(partial(collect, state))
             self._metrics = metrics
