@@ -13,7 +13,7 @@ SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(BUILT) ## Serve the chat; open the printed address in two tabs
+demo: $(BUILT) ## Serve a page to try it on; open the printed address in two windows
 	$(BIN)/python -m longwire serve examples.demo.app:app
 
 test: $(BUILT) $(TOOLS) ## Run the tests on the compiled modules (ARGS="-k close" selects)

@@ -1,4 +1,4 @@
-"""A chat with rooms: ws://localhost:8000/?room=general
+"""A chat with rooms, in which nobody waits for a slow reader: ws://localhost:8000/?room=general
 
 longwire serve examples.chat:app
 """
@@ -6,12 +6,14 @@ longwire serve examples.chat:app
 from __future__ import annotations
 
 import json
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
-from examples.rooms import Rooms
+from longwire import Hub
 from longwire.asgi import Receive, Scope, Send
+from longwire.errors import InvalidRoom
+from longwire.hub import RoomOptions
 
-rooms = Rooms()
+hub = Hub(room=RoomOptions(history_size=0, presence=False))
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -20,18 +22,24 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     room = parse_qs(scope["query_string"].decode("latin-1")).get("room", ["general"])[0]
     await receive()
     await send({"type": "websocket.accept"})
-    say(room, {"type": "system", "message": f"A user joined #{room}"})
     try:
-        async with rooms.joined(room, send):
+        await take_part(room, scope, receive, send)
+    except InvalidRoom as error:
+        await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:120]})
+
+
+async def take_part(room: str, scope: Scope, receive: Receive, send: Send) -> None:
+    name = quote(room)  # what a hub's room is called has no blanks
+    await hub.publish(name, {"type": "system", "message": f"A user joined #{room}"})
+    try:
+        async with hub.connect(send, scope=scope) as member:
+            await member.join(name)
             while (event := await receive())["type"] == "websocket.receive":
-                say(room, {"type": "message", "text": text_of(event.get("text")), "room": room})
+                text = text_of(event.get("text"))
+                await hub.publish(name, {"type": "message", "text": text, "room": room})
     finally:
         # Here, not in an except for some kinds of ending: this runs for all of them.
-        say(room, {"type": "system", "message": f"A user left #{room}"})
-
-
-def say(room: str, message: dict[str, str]) -> None:
-    rooms.publish(room, json.dumps(message))
+        await hub.publish(name, {"type": "system", "message": f"A user left #{room}"})
 
 
 def text_of(received: str | None) -> str:

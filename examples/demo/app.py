@@ -1,14 +1,51 @@
-"""The demo: a chat page, and the socket behind it, on one port.
+"""The demo: one page, and the sockets behind its four tabs, on one port.
 
 longwire serve examples.demo.app:app
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TypedDict
+
 from starlette.applications import Starlette
 
+from examples.demo.chat import chat
+from examples.demo.dashboard import dashboard
+from examples.demo.inspector import commands, echo
 from examples.demo.pages import pages
-from examples.demo.socket import chat
-from longwire import WebSocketRoute
+from longwire import Hub, WebSocketRoute
+from longwire.hub import RoomOptions
+from longwire.toolkit import MessageRate
 
-app = Starlette(routes=[*pages, WebSocketRoute("/ws", chat, max_size=16 * 1024)])
+HOUR = 3600.0
+MAX_SIZE = 16 * 1024
+
+ROOMS = {
+    "chat": RoomOptions(history_size=100, history_seconds=HOUR),
+    "typing": RoomOptions(history_size=0, presence=False),  # old news at once
+}
+
+
+class State(TypedDict):
+    hub: Hub
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[State]:
+    """Make what the sockets share; they find it in `websocket.state`."""
+    async with Hub(rooms=ROOMS) as hub:
+        yield {"hub": hub}
+
+
+app = Starlette(
+    lifespan=lifespan,
+    routes=[
+        *pages,
+        WebSocketRoute("/ws/chat", chat, max_size=MAX_SIZE, guards=[MessageRate(200, per=10)]),
+        WebSocketRoute("/ws/dashboard", dashboard, max_size=MAX_SIZE),
+        WebSocketRoute("/ws/echo", echo, max_size=MAX_SIZE),
+        WebSocketRoute("/ws/commands", commands, max_size=MAX_SIZE),
+    ],
+)

@@ -1,173 +1,166 @@
-"""The demo as a person meets it: the real command, and Debian's chromium."""
+"""The chat as people meet it: two of them, one who was away, a server that was started again."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import random
-import shutil
+import re
 import signal
-import socket
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.process import ROOT, Process, running
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PICTURES = ROOT / ".artifacts" / "screenshots"
-APP = "examples.demo.app:app"
+from tests.browser.conftest import APP, Line, Visit, enter, fixed_port, picture, say
+from tests.process import Process, running
 
 pytestmark = [pytest.mark.timeout(90)]
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        reason = "chromium is not installed: `apt-get install chromium` lets the browser tests run"
-        if os.environ.get("LONGWIRE_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def demo() -> Iterator[Process]:
-    with running(APP, "--port=0", "--no-access-log") as process:
-        yield process
+RECORD_ANNOUNCEMENTS = """
+    () => {
+        window.announced = [];
+        new MutationObserver((changes) => {
+            const log = document.getElementById("log");
+            for (const change of changes)
+                for (const line of change.addedNodes)
+                    if (log.getAttribute("aria-live") !== "off") announced.push(line.textContent);
+        }).observe(document.getElementById("log"), { childList: true });
+    }
+"""
 
 
-def enter(browser: Browser, url: str, name: str, room: str = "general", **context: Any) -> Page:
-    """Open the page in a context of its own, and join."""
-    page = browser.new_context(**context).new_page()
-    page.set_default_timeout(10_000)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
-    page.faults = faults  # type: ignore[attr-defined]
-    page.goto(url)
-    page.get_by_label("Your name").fill(name)
-    page.get_by_label("Room", exact=True).fill(room)
-    page.get_by_role("button", name="Join").click()
-    expect(page.locator("#state")).to_have_text(f"connected as {name}")
-    return page
+def messages(page: Page) -> list[str]:
+    return page.locator("#log .said p").all_text_contents()
 
 
-def say(page: Page, text: str) -> None:
-    page.get_by_label("Message", exact=True).fill(text)
-    page.get_by_role("button", name="Send").click()
-
-
-def test_two_pages_chat(browser: Browser, demo: Process) -> None:
-    ada, bob = enter(browser, demo.url, "Ada"), enter(browser, demo.url, "Bob")
+def test_two_pages_chat(visit: Visit, demo: Process) -> None:
+    ada, bob = enter(visit(demo.url), "Ada"), enter(visit(demo.url), "Bob")
     for page in (ada, bob):
         expect(page.locator("#people li")).to_have_text(["Ada", "Bob"])
+    expect(ada.locator("#log .note").last).to_have_text("Bob joined")
     say(ada, "hello from Ada")
     say(bob, "hello back")
     for page in (ada, bob):
         expect(page.locator("#log .said p")).to_have_text(["hello from Ada", "hello back"])
-        assert page.faults == []  # type: ignore[attr-defined]
     bob.get_by_role("button", name="Leave").click()
     expect(ada.locator("#people li")).to_have_text(["Ada"])
     expect(ada.locator("#log .note").last).to_have_text("Bob left")
 
 
-def test_rooms_are_separate(browser: Browser, demo: Process) -> None:
-    ada = enter(browser, demo.url, "Ada", "blue")
-    bob = enter(browser, demo.url, "Bob", "red")
-    say(ada, "only blue")
-    expect(ada.locator("#log .said p")).to_have_text(["only blue"])
+def test_rooms_are_separate(visit: Visit, demo: Process) -> None:
+    ada = enter(visit(demo.url), "Ada", "tea kitchen")
+    bob = enter(visit(demo.url), "Bob", "red")
+    say(ada, "only tea")
+    expect(ada.locator("#log .said p")).to_have_text(["only tea"])
     say(bob, "only red")
     expect(bob.locator("#log .said p")).to_have_text(["only red"])
     expect(bob.locator("#people li")).to_have_text(["Bob"])
 
 
-def test_what_strangers_write_is_text(browser: Browser, demo: Process) -> None:
+def test_what_strangers_write_is_text(visit: Visit, demo: Process) -> None:
     attack = "<img src=x onerror=1>"
-    ada, bob = enter(browser, demo.url, attack), enter(browser, demo.url, "Bob")
+    ada, bob = enter(visit(demo.url), attack), enter(visit(demo.url), "Bob")
+    ada.get_by_label("Message", exact=True).press_sequentially("<script>")
+    expect(bob.locator("#typing")).to_have_text(f"{attack} is typing…")
     say(ada, "<script>document.title='owned'</script>")
     expect(bob.locator("#log .said strong")).to_have_text(attack)
     expect(bob.locator("#log .said p")).to_have_text("<script>document.title='owned'</script>")
-    expect(bob).to_have_title("Longwire chat")
-    assert bob.locator("#log img").count() == 0
+    expect(bob).to_have_title("Chat · Longwire demo")
+    assert bob.locator("#chat img").count() == 0
 
 
-def test_the_page_returns_to_its_room_after_a_restart(browser: Browser) -> None:
+def test_who_types_is_seen_typing(visit: Visit, demo: Process) -> None:
+    ada, bob = enter(visit(demo.url), "Ada"), enter(visit(demo.url), "Bob")
+    bob.get_by_label("Message", exact=True).press_sequentially("well")
+    expect(ada.locator("#typing")).to_have_text("Bob is typing…")
+    expect(bob.locator("#typing")).to_have_text("")
+    expect(ada.locator("#typing")).to_have_text("")  # he has stopped
+    bob.get_by_label("Message", exact=True).press_sequentially(", so")
+    expect(ada.locator("#typing")).to_have_text("Bob is typing…")
+    say(bob, "well, so")
+    expect(ada.locator("#typing")).to_have_text("")
+
+
+def test_history_on_entering_is_not_read_aloud(visit: Visit, demo: Process) -> None:
+    ada = enter(visit(demo.url), "Ada")
+    for number in range(12):
+        say(ada, f"message {number}")
+    expect(ada.locator("#log .said")).to_have_count(12)
+    bob = visit(demo.url)
+    bob.evaluate(RECORD_ANNOUNCEMENTS)
+    enter(bob, "Bob")
+    expect(bob.locator("#log .said")).to_have_count(12)
+    expect(bob.locator("#log .note").first).to_have_text("12 earlier messages")
+    say(ada, "news")
+    expect(bob.locator("#log .said")).to_have_count(13)
+    [announced] = bob.evaluate("announced")
+    assert announced.endswith("news")
+
+
+def test_who_was_offline_gets_exactly_what_was_missed(
+    visit: Visit, demo: Process, line: Line
+) -> None:
+    ada, bob = enter(visit(demo.url), "Ada"), enter(visit(line.url), "Bob")
+    say(ada, "before")
+    expect(bob.locator("#log .said")).to_have_count(1)
+    # The line is dead, and the server does not know: for it Bob is still there.
+    line.cut()
+    bob.context.set_offline(True)
+    expect(bob.locator("#chat-state")).to_have_text("offline")
+    expect(bob.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    missed = [f"missed {number}" for number in range(20)]
+    for text in missed:
+        say(ada, text)
+    expect(ada.locator("#log .said")).to_have_count(21)
+    bob.wait_for_timeout(10_000)  # what was asked for: ten seconds away
+    assert messages(bob) == ["before"]
+    line.mend()
+    bob.context.set_offline(False)
+    expect(bob.locator("#chat-state")).to_have_text("connected as Bob")
+    say(ada, "after")
+    expect(bob.locator("#log .said p").last).to_have_text("after")
+    assert messages(bob) == ["before", *missed, "after"]
+    assert bob.locator("#log .missed p").all_text_contents() == missed
+    back = re.compile(r"Back after 1\d s: 20 messages missed")
+    expect(bob.locator("#log .back")).to_have_text(back)
+    # He has been there all the time, as far as anybody could tell.
+    expect(ada.locator("#log .note")).to_have_text(["Bob joined"])
+    expect(ada.locator("#people li")).to_have_text(["Ada", "Bob"])
+
+
+def test_what_did_not_get_through_is_in_the_field_again(visit: Visit, line: Line) -> None:
+    bob = enter(visit(line.url), "Bob")
+    line.cut()
+    say(bob, "into the dark")
+    bob.context.set_offline(True)
+    line.mend()
+    bob.context.set_offline(False)
+    expect(bob.locator("#chat-state")).to_have_text("connected as Bob")
+    expect(bob.get_by_label("Message", exact=True)).to_have_value("into the dark")
+    assert messages(bob) == []
+
+
+def test_the_page_returns_to_its_room_after_a_restart(visit: Visit) -> None:
     port = fixed_port()
     with running(APP, "--port", port) as first:
         url = first.url
-        ada = enter(browser, url, "Ada", "workshop")
+        ada = enter(visit(url), "Ada", "workshop")
+        say(ada, "before the restart")
+        expect(ada.locator("#log .said")).to_have_count(1)
         first.signal(signal.SIGTERM)
         assert first.exit_status() == 0
-        expect(ada.locator("#state")).to_have_text("server restarting, reconnecting…")
-        ada.screenshot(path=picture("restarting"))
+        expect(ada.locator("#chat-state")).to_have_text("server restarting, reconnecting…")
+        ada.screenshot(path=picture("chat-restarting"))
     with running(APP, "--port", port) as second:
         assert second.url == url
-        expect(ada.locator("#state")).to_have_text("connected as Ada", timeout=25_000)
+        expect(ada.locator("#chat-state")).to_have_text("connected as Ada", timeout=25_000)
         expect(ada.locator("#people li")).to_have_text(["Ada"])
+        expect(ada.locator("#log .gap")).to_contain_text("the server has forgotten")
         say(ada, "still here")
-        expect(ada.locator("#log .said p")).to_have_text(["still here"])
+        expect(ada.locator("#log .said p")).to_have_text(["before the restart", "still here"])
 
 
-def test_keyboard_alone(browser: Browser, demo: Process) -> None:
-    page = browser.new_context().new_page()
-    page.goto(demo.url)
+def test_who_is_refused_is_told_why(visit: Visit, demo: Process) -> None:
+    page = visit(demo.url)
+    page.get_by_label("Your name").fill("Ada")
+    page.locator("#room").evaluate("(room) => { room.value = '\\u202e' }")
+    page.get_by_role("button", name="Join").click()
+    expect(page.locator("#refused")).to_contain_text("a room's name is")
     expect(page.get_by_label("Your name")).to_be_focused()
-    page.keyboard.type("Ada")
-    page.keyboard.press("Enter")
-    expect(page.locator("#state")).to_have_text("connected as Ada")
-    page.keyboard.type("no mouse")
-    page.keyboard.press("Enter")
-    expect(page.locator("#log .said p")).to_have_text(["no mouse"])
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 360])
-def test_pictures(browser: Browser, demo: Process, scheme: str, width: int) -> None:
-    look: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 680}}
-    ada = enter(browser, demo.url, "Ada Lovelace", **look)
-    bob = enter(browser, demo.url, "Bob")
-    for page, text in (
-        (bob, "Good morning! Did the deploy go through?"),
-        (ada, "It did. The sockets were told 1012 and came back by themselves."),
-        (bob, "Nobody noticed, then. That is how I like it."),
-    ):
-        say(page, text)
-        expect(ada.locator("#log .said p").last).to_have_text(text)
-    ada.screenshot(path=picture(f"{scheme}-{width}"))
-    # Nothing has to be scrolled sideways to be seen.
-    assert ada.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def fixed_port() -> str:
-    """Return a free port that nobody is given while the server is away.
-
-    Below the ephemeral ports: a browser that tries to reconnect to one of those may be given it as
-    its own, and then has it connected to itself.
-    """
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return str(port)
-
-
-def picture(name: str) -> Path:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    return PICTURES / f"{name}.png"

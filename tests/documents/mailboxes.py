@@ -1,15 +1,30 @@
-"""How the corrected broadcasts send: into each peer's own mailbox, without waiting for any."""
+"""How the corrected broadcasts send: into each peer's own outbox, without waiting for any."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
-from examples.rooms import Member
 from longwire import WebSocket
+from longwire.asgi import Send
+from longwire.hub import OutboxOptions
+from longwire.hub.counters import Counters
+from longwire.hub.message import Message
+from longwire.hub.outbox import Outbox
 
-_mailboxes: dict[Any, tuple[Member, asyncio.Task[None]]] = {}
+
+class Mailbox:
+    """A peer's outbox, and whether the peer was found to be gone."""
+
+    def __init__(self, send: Send) -> None:
+        self.is_lost = False
+        self.outbox = Outbox(send, None, OutboxOptions(), Counters(), self)
+
+    def on_lost(self) -> None:
+        self.is_lost = True
+
+
+_mailboxes: dict[Any, Mailbox] = {}
 
 
 def post(peer: Any, message: dict[str, Any]) -> None:
@@ -22,10 +37,8 @@ def post(peer: Any, message: dict[str, Any]) -> None:
     else:
         send, text = peer, message["text"]
     if peer not in _mailboxes:
-        member = Member(send)
-        _mailboxes[peer] = member, asyncio.create_task(member.deliver())
-    member, writer = _mailboxes[peer]
-    if writer.done():
+        _mailboxes[peer] = Mailbox(send)
+    if _mailboxes[peer].is_lost:
         del _mailboxes[peer]
         raise ConnectionError("the peer is gone")
-    member.post(text)
+    _mailboxes[peer].outbox.post(Message(text))

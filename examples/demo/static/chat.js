@@ -1,106 +1,145 @@
-"use strict";
+// The chat. `seat` is who we are and where, and what we have seen of it; with it we come back.
 
-// One socket at a time. `seat` is who we are and where; while it is set, a lost socket is replaced.
+import { Connection } from "./connection.js";
+import { addLine, byId, element, showState, timeOf } from "./page.js";
 
-const byId = (id) => document.getElementById(id);
+const TYPING_EVERY = 2000; // milliseconds between two words that we are typing
+const TYPING_LASTS = 3000; // and how long others' are believed
 
-const FIRST_DELAY = 250; // milliseconds before the first try to reconnect; doubles up to:
-const LAST_DELAY = 10_000;
+const log = byId("log");
+const text = byId("text");
 
 let seat = null;
-let socket = null;
-let myName = "";
-let tries = 0;
-let timer = 0;
+let present = new Map(); // names by the ids of connections: somebody who returns has two, for a while
+let typing = new Map(); // timers by name
+let lastTyped = 0;
+let lostAt = 0;
+let catchingUp = 0; // lines of the history that are still to come
+let pending = null; // what we said and have not seen yet
 
-function show(state, text) {
-  byId("state").dataset.state = state;
-  byId("state").textContent = text;
-  byId("say").querySelector("button").disabled = state !== "online";
-}
-
-function connect() {
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  show("waiting", tries ? "reconnecting…" : "connecting…");
-  socket = new WebSocket(`${scheme}//${location.host}/ws`);
-  socket.onopen = () => socket.send(JSON.stringify({ type: "join", ...seat }));
-  socket.onmessage = (event) => receive(JSON.parse(event.data));
-  socket.onclose = (event) => lost(event.code, event.reason);
-}
-
-function lost(code, reason) {
-  socket = null;
-  if (!seat) return;
-  if (code === 1003 || code === 1008) {
+const connection = new Connection("/ws/chat", {
+  onOpen() {
+    const { name, room, me, since } = seat;
+    connection.send({ type: "join", name, room, me, ...(since && { since }) });
+  },
+  onMessage: (message) => told[message.type]?.(message),
+  onState(state, words) {
+    showState(byId("chat-state"), state, words);
+    byId("say").querySelector("button").disabled = state !== "online";
+    if (state === "waiting" && seat?.id && !lostAt) {
+      lostAt = Date.now();
+      note(words === "offline" ? "You are offline" : "The connection was lost");
+    }
+  },
+  onRefused(reason) {
     leave();
-    show("offline", reason || "refused");
-    return;
-  }
-  const why = code === 1012 ? "server restarting" : "connection lost";
-  if (!tries) note(`${why[0].toUpperCase()}${why.slice(1)}`);
-  // Doubled each time, and spread at random: everyone else lost theirs at the same moment.
-  const delay = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** tries) * (0.5 + Math.random());
-  tries += 1;
-  show("waiting", `${why}, reconnecting…`);
-  timer = setTimeout(connect, delay);
-}
+    byId("refused").textContent = reason;
+  },
+});
 
-function receive(message) {
-  if (message.type === "you") {
-    myName = message.name;
-    if (tries) note("Back again");
-    tries = 0;
-    show("online", `connected as ${myName}`);
-  } else if (message.type === "said") {
+const told = {
+  history({ is_whole, count }) {
+    log.setAttribute("aria-live", "off"); // a screen reader is told how many, not all of them
+    catchingUp = count;
+    if (!seat.since) {
+      if (count) note(count === 1 ? "1 earlier message" : `${count} earlier messages`);
+      return;
+    }
+    const back = `Back after ${Math.max(1, Math.round((Date.now() - lostAt) / 1000))} s`;
+    const messages = count === 1 ? "1 message" : `${count} messages`;
+    if (is_whole) note(`${back}: ${count ? `${messages} missed` : "nothing was missed"}`, "back");
+    else if (count) note(`${back}: some messages are lost, here are the last ${count}`, "gap");
+    else note(`${back}: the server has forgotten what was said before`, "gap");
+  },
+
+  said(message) {
+    seat.since = message.position;
     said(message);
-  } else {
-    people(message.people);
-    if (message.name !== myName) note(`${message.name} ${message.type}`);
-  }
-}
+    if (pending?.ref === message.ref) pending = null;
+    if (catchingUp) catchingUp -= 1;
+    stopTyping(message.name);
+  },
 
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text; // never as HTML: strangers wrote it
-  return made;
-}
+  you({ id, name, position }) {
+    seat.id = id;
+    seat.name = name;
+    seat.since = position;
+    lostAt = 0;
+    log.setAttribute("aria-live", "polite");
+    connection.welcomed();
+    showState(byId("chat-state"), "online", `connected as ${name}`);
+    if (pending) {
+      // It was on its way when the connection broke, and has not arrived: they decide.
+      note("Your last message did not get through; it is in the field again");
+      if (!text.value) text.value = pending.text;
+      pending = null;
+    }
+  },
 
-function add(line) {
-  const log = byId("log");
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-  log.append(line);
-  if (atEnd) log.scrollTop = log.scrollHeight;
-}
+  here({ people }) {
+    present = new Map(people.map(({ id, name }) => [id, name]));
+    showPeople();
+  },
 
-function note(text) {
-  add(element("li", "note", text));
+  joined({ id, name }) {
+    if (id !== seat.id && ![...present.values()].includes(name)) note(`${name} joined`);
+    present.set(id, name);
+    showPeople();
+  },
+
+  left({ id, name }) {
+    present.delete(id);
+    if (![...present.values()].includes(name)) note(`${name} left`);
+    stopTyping(name);
+    showPeople();
+  },
+
+  typing({ name }) {
+    clearTimeout(typing.get(name));
+    typing.set(name, setTimeout(() => stopTyping(name), TYPING_LASTS));
+    showTyping();
+  },
+};
+
+function note(words, kind = "") {
+  addLine(log, element("li", `note ${kind}`, words));
 }
 
 function said({ name, text, at }) {
-  const line = element("li", name === myName ? "said mine" : "said");
+  const line = element("li", name === seat.name ? "said mine" : "said");
+  if (lostAt) line.classList.add("missed");
   const by = element("div", "by");
-  const time = element("time", "", new Date(at).toLocaleTimeString([], { timeStyle: "short" }));
-  time.dateTime = new Date(at).toISOString();
-  by.append(element("strong", "", name), time);
+  by.append(element("strong", "", name), timeOf(new Date(at)));
   line.append(by, element("p", "", text));
-  add(line);
+  addLine(log, line);
 }
 
-function people(names) {
+function showPeople() {
+  const names = [...new Set(present.values())].sort((a, b) => a.localeCompare(b));
   byId("count").textContent = `(${names.length})`;
   byId("people").replaceChildren(
-    ...names.map((name) => element("li", name === myName ? "me" : "", name)),
+    ...names.map((name) => element("li", name === seat.name ? "me" : "", name)),
   );
 }
 
+function stopTyping(name) {
+  clearTimeout(typing.get(name));
+  typing.delete(name);
+  showTyping();
+}
+
+function showTyping() {
+  const names = [...typing.keys()];
+  const who = names.length > 2 ? "Several people" : names.join(" and ");
+  byId("typing").textContent = who && `${who} ${names.length > 1 ? "are" : "is"} typing…`;
+}
+
 function leave() {
-  seat = null;
-  clearTimeout(timer);
-  if (socket) socket.close(1000);
-  byId("chat").hidden = true;
-  byId("entrance").hidden = false;
-  show("offline", "not connected");
+  seat = pending = null;
+  lostAt = 0;
+  connection.close();
+  byId("conversation").hidden = true;
+  byId("join").hidden = false;
   byId("name").focus();
 }
 
@@ -109,23 +148,39 @@ byId("join").onsubmit = (event) => {
   const name = byId("name").value.trim();
   const room = byId("room").value.trim();
   if (!name || !room) return;
-  seat = { name, room };
-  tries = 0;
-  byId("title").textContent = `# ${room}`;
-  byId("log").replaceChildren();
-  byId("entrance").hidden = true;
-  byId("chat").hidden = false;
-  byId("text").focus();
-  connect();
+  const secret = crypto.getRandomValues(new Uint8Array(12));
+  seat = { name, room, me: Array.from(secret, (byte) => byte.toString(16).padStart(2, "0")).join("") };
+  present = new Map();
+  typing.forEach((timer) => clearTimeout(timer));
+  typing = new Map();
+  showTyping();
+  byId("refused").textContent = "";
+  byId("room-title").textContent = room;
+  log.replaceChildren();
+  byId("join").hidden = true;
+  byId("conversation").hidden = false;
+  text.focus();
+  connection.open();
 };
 
 byId("say").onsubmit = (event) => {
   event.preventDefault();
-  const text = byId("text").value.trim();
-  if (!text || !socket || socket.readyState !== WebSocket.OPEN) return;
-  socket.send(JSON.stringify({ type: "say", text }));
-  byId("text").value = "";
+  const words = text.value.trim();
+  const ref = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
+  if (!words || !connection.send({ type: "say", text: words, ref })) return;
+  pending = { text: words, ref };
+  text.value = "";
+  lastTyped = 0;
+};
+
+text.oninput = () => {
+  if (text.value && Date.now() - lastTyped > TYPING_EVERY) {
+    lastTyped = Date.now();
+    connection.send({ type: "typing" });
+  }
 };
 
 byId("leave").onclick = leave;
-show("offline", "not connected");
+byId("chat").addEventListener("shown", () => {
+  if (!seat && document.activeElement === document.body) byId("name").focus();
+});

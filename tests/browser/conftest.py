@@ -1,0 +1,172 @@
+"""Debian's chromium, the demo as its command serves it, and a line between them that can be cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.process import ROOT, Process, running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PICTURES = ROOT / ".artifacts" / "screenshots"
+APP = "examples.demo.app:app"
+PATIENCE = 10_000
+"""Milliseconds for anything on a page."""
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        skip("chromium is not installed: `apt-get install chromium` lets the browser tests run")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def skip(reason: str) -> None:
+    """Skip, unless the run is one in which nothing may be missing."""
+    if os.environ.get("LONGWIRE_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def demo() -> Iterator[Process]:
+    with running(APP, "--port=0", "--no-access-log") as process:
+        yield process
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """Open a tab of the page in a context of its own; in the end no page may have complained."""
+    faults: list[str] = []
+    contexts = []
+
+    def visit(url: str, tab: str = "chat", **options: Any) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+        page.goto(f"{url}#{tab}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    # A browser says so too when a server is away; the pages have to live with that.
+    assert [fault for fault in faults if "WebSocket connection to" not in fault] == []
+
+
+def enter(page: Page, name: str, room: str = "general") -> Page:
+    """Join a room of the chat."""
+    page.get_by_label("Your name").fill(name)
+    page.get_by_label("Room", exact=True).fill(room)
+    page.get_by_role("button", name="Join").click()
+    page.locator("#chat-state", has_text=f"connected as {name}").wait_for()
+    return page
+
+
+def say(page: Page, text: str) -> None:
+    page.get_by_label("Message", exact=True).fill(text)
+    page.get_by_role("button", name="Send", exact=True).click()
+
+
+def picture(name: str) -> Path:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    return PICTURES / f"{name}.png"
+
+
+def fixed_port() -> str:
+    """Return a free port that nobody is given while the server is away.
+
+    Below the ephemeral ports: a browser that tries to reconnect to one of those may be given it as
+    its own, and then has it connected to itself.
+    """
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)
+
+
+class Line:
+    """A TCP line to a server. Once cut, it carries nothing, and neither end is told so."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._is_cut = False
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._start(self._accept)
+
+    def cut(self) -> None:
+        self._is_cut = True
+
+    def mend(self) -> None:
+        """Carry new connections; the old ones stay dead."""
+        self._is_cut = False
+
+    def close(self) -> None:
+        for end in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _start(self, run: Callable[..., None], *arguments: Any) -> None:
+        threading.Thread(target=run, args=arguments, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self._is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self._port))
+                self._sockets += [near, far]
+                dead = threading.Event()
+                self._start(self._carry, near, far, dead)
+                self._start(self._carry, far, near, dead)
+
+    def _carry(self, source: socket.socket, target: socket.socket, dead: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self._is_cut:
+                    dead.set()
+                if not dead.is_set():
+                    target.sendall(data)
+            if not (self._is_cut or dead.is_set()):
+                target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def line(demo: Process) -> Iterator[Line]:
+    line = Line(int(demo.url.rpartition(":")[2].strip("/")))
+    yield line
+    line.close()
