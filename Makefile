@@ -6,20 +6,22 @@ BUILT = $(VENV)/.built
 TOOLS = $(VENV)/.tools
 FUZZER = $(VENV)/.fuzzer
 SITE = $(VENV)/.site
+NPM = .artifacts/npm
+MODULES = $(NPM)/.installed
 SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 
-.PHONY: help demo test test-pure check format build docs bench conformance fuzz soak clean
+.PHONY: help demo modules test test-pure check format build docs bench conformance fuzz soak clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(BUILT) ## Serve a page to try it on; open the printed address in two windows
+demo: $(BUILT) modules ## Serve a page to try it on; open the printed address in two windows
 	$(BIN)/python -m longwire serve examples.demo.app:app
 
-test: $(BUILT) $(TOOLS) ## Run the tests on the compiled modules (ARGS="-k close" selects)
+test: $(BUILT) $(TOOLS) modules ## Run the tests on the compiled modules (ARGS="-k close" selects)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-pure: $(BUILT) $(TOOLS) ## Run the tests on the interpreted modules
+test-pure: $(BUILT) $(TOOLS) modules ## Run the tests on the interpreted modules
 	$(BIN)/python -m pytest --pure $(ARGS)
 
 check: $(BUILT) $(TOOLS) ## Lint, types (mypy, and pyright on user code), layers
@@ -49,8 +51,13 @@ conformance: $(BUILT) $(TOOLS) ## Run Autobahn's fuzzing client against the serv
 fuzz: $(BUILT) $(FUZZER) ## Fuzz the parsers for half an hour (ARGS="--time 60 --target engine")
 	$(BIN)/python -m fuzz.run $(ARGS)
 
-soak: $(BUILT) $(TOOLS) ## Let editors of npm and of pycrdt work on a document for a minute
-	LONGWIRE_SOAK_SECONDS=60 $(BIN)/python -m pytest tests/documents_layer/test_y_websocket.py $(ARGS)
+soak: $(BUILT) $(TOOLS) modules ## Let pages, editors of npm and of pycrdt work on a document for a minute
+	LONGWIRE_SOAK_SECONDS=60 $(BIN)/python -m pytest tests/documents_layer/test_y_websocket.py \
+		tests/browser/test_editor.py::test_random_editing_converges $(ARGS)
+
+modules: ## Install what the demo's editor is made of, with npm, into .artifacts; or say how
+	@command -v npm >/dev/null && $(MAKE) --no-print-directory $(MODULES) || \
+	echo "npm cannot be had: the demo goes without its editor (on Debian: apt-get install npm)"
 
 clean: ## Remove everything the other targets made
 	rm -rf $(VENV) build dist .artifacts src/*.egg-info
@@ -75,4 +82,11 @@ $(FUZZER): $(BUILT) pyproject.toml
 
 $(SITE): $(BUILT) pyproject.toml
 	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
+# The licences stay beside the modules, in the packages' own folders.
+$(MODULES): examples/demo/npm/package.json examples/demo/npm/package-lock.json
+	mkdir -p $(NPM)
+	cp $^ $(NPM)
+	npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from examples.demo.editor import STORE
 from tests.process import ROOT, Process, running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -36,7 +37,7 @@ PATIENCE = 10_000
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         skip("chromium is not installed: `apt-get install chromium` lets the browser tests run")
@@ -51,6 +52,14 @@ def skip(reason: str) -> None:
     if os.environ.get("LONGWIRE_REQUIRE_BROWSER") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the demo that a test starts keeps its document."""
+    path = tmp_path / "documents.sqlite"
+    monkeypatch.setenv(STORE, str(path))
+    return path
 
 
 @pytest.fixture
@@ -115,28 +124,35 @@ def fixed_port() -> str:
 
 
 class Line:
-    """A TCP line to a server. Once cut, it carries nothing, and neither end is told so."""
+    """A TCP line to a server that can be cut: silently, when neither end is told, or hung up."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._is_cut = False
-        self._sockets: list[socket.socket] = []
+        self._ends: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
         self._start(self._accept)
 
     def cut(self) -> None:
+        """Carry nothing, let nobody in, and say nothing."""
         self._is_cut = True
+
+    def hang_up(self) -> None:
+        """End all connections, and let nobody in."""
+        self.cut()
+        ends, self._ends = self._ends, []
+        for end in ends:
+            _end(end)
 
     def mend(self) -> None:
         """Carry new connections; the old ones stay dead."""
         self._is_cut = False
 
     def close(self) -> None:
-        for end in (self._listener, *self._sockets):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+        self.hang_up()
+        _end(self._listener)
 
     def _start(self, run: Callable[..., None], *arguments: Any) -> None:
         threading.Thread(target=run, args=arguments, daemon=True).start()
@@ -145,11 +161,14 @@ class Line:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                if self._is_cut:
+                try:
+                    if self._is_cut:
+                        raise ConnectionRefusedError
+                    far = socket.create_connection(("127.0.0.1", self._port))
+                except ConnectionRefusedError:
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._port))
-                self._sockets += [near, far]
+                self._ends += [near, far]
                 dead = threading.Event()
                 self._start(self._carry, near, far, dead)
                 self._start(self._carry, far, near, dead)
@@ -163,6 +182,12 @@ class Line:
                     target.sendall(data)
             if not (self._is_cut or dead.is_set()):
                 target.shutdown(socket.SHUT_WR)
+
+
+def _end(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from examples import binary_echo, chat, echo, http_and_websocket, reject
 from examples.demo.app import app as demo_app
+from examples.demo.editor import STORE
 from tests.conftest import Serve, Served
 
 pytestmark = pytest.mark.anyio
@@ -118,8 +120,11 @@ Message = dict[str, Any]
 
 
 @pytest.fixture
-def demo(serve: Serve) -> AbstractAsyncContextManager[Served]:
-    """The demo, served; its lifespan makes the hub."""
+def demo(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AbstractAsyncContextManager[Served]:
+    """The demo, served; its lifespan makes the hub, and opens the store."""
+    monkeypatch.setenv(STORE, str(tmp_path / "documents.sqlite"))
     return serve(demo_app, lifespan="on")
 
 
@@ -286,6 +291,9 @@ async def test_demo_pages(demo: AbstractAsyncContextManager[Served]) -> None:
         page = await http.get("/")
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert "unsafe" not in page.headers["content-security-policy"]
+        assert (await http.get("/")).headers["content-security-policy"] != page.headers[
+            "content-security-policy"
+        ]  # another nonce each time
         assert (await http.get("/chat.js")).headers["content-type"].startswith("text/javascript")
         head = await http.head("/")
         assert (head.status_code, head.content) == (200, b"")

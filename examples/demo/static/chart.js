@@ -4,7 +4,7 @@ const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEFT = 44;
 const BOTTOM = 24;
 const TOP = 10;
-const STEPS = [1, 2, 5];
+const STEPS = [2, 4, 10]; // whose halves are whole
 
 function svg(tag, attributes, text) {
   const made = document.createElementNS(NAMESPACE, tag);
@@ -13,7 +13,7 @@ function svg(tag, attributes, text) {
   return made;
 }
 
-// The next of 1, 2, 5, 10, 20, 50... so that the scale does not jump about.
+// The next of 2, 4, 10, 20, 40, 100... so that the scale does not jump about.
 function roundUp(value) {
   for (let power = 1; ; power *= 10) {
     for (const step of STEPS) if (step * power >= value) return step * power;
