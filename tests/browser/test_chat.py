@@ -88,6 +88,7 @@ def test_history_on_entering_is_not_read_aloud(visit: Visit, demo: Process) -> N
     enter(bob, "Bob")
     expect(bob.locator("#log .said")).to_have_count(12)
     expect(bob.locator("#log .note").first).to_have_text("12 earlier messages")
+    expect(bob.locator("#log .said").last).to_be_in_viewport()
     say(ada, "news")
     expect(bob.locator("#log .said")).to_have_count(13)
     [announced] = bob.evaluate("announced")
@@ -120,6 +121,8 @@ def test_who_was_offline_gets_exactly_what_was_missed(
     assert bob.locator("#log .missed p").all_text_contents() == missed
     back = re.compile(r"Back after 1\d s: 20 messages missed")
     expect(bob.locator("#log .back")).to_have_text(back)
+    expect(bob.locator("#log .back")).to_be_in_viewport()  # and not scrolled away by the rest
+    bob.screenshot(path=picture("chat-back"))
     # He has been there all the time, as far as anybody could tell.
     expect(ada.locator("#log .note")).to_have_text(["Bob joined"])
     expect(ada.locator("#people li")).to_have_text(["Ada", "Bob"])

@@ -123,6 +123,7 @@ def fill_tabs(visit: Visit, url: str, look: dict[str, Any]) -> Page:
 
 def show_dashboard(page: Page) -> None:
     tab(page, "Dashboard")
+    page.get_by_text("The same as a table").click()
     page.get_by_role("button", name="Make some traffic").click()
     expect(page.get_by_role("button", name="Make some traffic")).to_be_enabled(timeout=20_000)
 
@@ -177,6 +178,7 @@ def test_every_tab_looks_well(visit: Visit, demo: Process, scheme: str, width: i
             show_inspector(page)
         else:
             tab(page, name)
+        page.locator("main").evaluate("(main) => main.scrollTo(0, 0)")
         page.screenshot(path=picture(f"{name.lower()}-{scheme}-{width}"))
         if name in ("Dashboard", "Inspector"):
             page.locator("main").evaluate("(main) => main.scrollTo(0, main.scrollHeight)")

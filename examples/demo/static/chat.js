@@ -14,7 +14,7 @@ let present = new Map(); // names by the ids of connections: somebody who return
 let typing = new Map(); // timers by name
 let lastTyped = 0;
 let lostAt = 0;
-let catchingUp = 0; // lines of the history that are still to come
+let backNote = null; // the line that says so when we are back: there reading goes on
 let pending = null; // what we said and have not seen yet
 
 const connection = new Connection("/ws/chat", {
@@ -40,23 +40,21 @@ const connection = new Connection("/ws/chat", {
 const told = {
   history({ is_whole, count }) {
     log.setAttribute("aria-live", "off"); // a screen reader is told how many, not all of them
-    catchingUp = count;
     if (!seat.since) {
       if (count) note(count === 1 ? "1 earlier message" : `${count} earlier messages`);
       return;
     }
     const back = `Back after ${Math.max(1, Math.round((Date.now() - lostAt) / 1000))} s`;
     const messages = count === 1 ? "1 message" : `${count} messages`;
-    if (is_whole) note(`${back}: ${count ? `${messages} missed` : "nothing was missed"}`, "back");
-    else if (count) note(`${back}: some messages are lost, here are the last ${count}`, "gap");
-    else note(`${back}: the server has forgotten what was said before`, "gap");
+    if (is_whole) backNote = note(`${back}: ${count ? `${messages} missed` : "nothing was missed"}`, "back");
+    else if (count) backNote = note(`${back}: some messages are lost, here are the last ${count}`, "gap");
+    else backNote = note(`${back}: the server has forgotten what was said before`, "gap");
   },
 
   said(message) {
     seat.since = message.position;
     said(message);
     if (pending?.ref === message.ref) pending = null;
-    if (catchingUp) catchingUp -= 1;
     stopTyping(message.name);
   },
 
@@ -65,6 +63,8 @@ const told = {
     seat.name = name;
     seat.since = position;
     lostAt = 0;
+    backNote?.scrollIntoView({ block: "start" });
+    backNote = null;
     log.setAttribute("aria-live", "polite");
     connection.welcomed();
     showState(byId("chat-state"), "online", `connected as ${name}`);
@@ -102,7 +102,7 @@ const told = {
 };
 
 function note(words, kind = "") {
-  addLine(log, element("li", `note ${kind}`, words));
+  return addLine(log, element("li", `note ${kind}`, words));
 }
 
 function said({ name, text, at }) {
@@ -112,6 +112,7 @@ function said({ name, text, at }) {
   by.append(element("strong", "", name), timeOf(new Date(at)));
   line.append(by, element("p", "", text));
   addLine(log, line);
+  if (name === seat.name && !lostAt) log.scrollTop = log.scrollHeight;
 }
 
 function showPeople() {

@@ -27,4 +27,5 @@ export function addLine(list, line, limit = 500) {
   list.append(line);
   while (list.childElementCount > limit) list.firstElementChild.remove();
   if (isAtEnd) list.scrollTop = list.scrollHeight;
+  return line;
 }
