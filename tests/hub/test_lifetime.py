@@ -186,12 +186,14 @@ async def test_who_is_never_accepted_is_gone(run: RunHost) -> None:
 class Slow(World):
     """Answers by itself, some turns of the loop later."""
 
+    delay = 2
+
     async def _call(self, kind: str, effect: Callable[[], Any]) -> Any:
-        await turns(2)
+        await turns(self.delay)
         if self.is_closed:
             raise BrokerError("closed")
         result = effect()
-        await turns(2)
+        await turns(self.delay)
         return result
 
 
@@ -241,3 +243,33 @@ async def test_cancelled_at_every_step(how: str) -> None:
         if is_over:
             return
     raise AssertionError("it never came to its end")
+
+
+@pytest.mark.parametrize("step", range(12))
+async def test_an_end_while_a_member_starts(step: int) -> None:
+    """By callbacks, at every step: it is in no user's room afterwards."""
+    hub = Hub(world := Slow(window=5))
+    member = hub.connect(FakeConnection(), user="ann")
+    starting = asyncio.create_task(member.start())
+    await turns(step)
+    await member.end()
+    with contextlib.suppress(ConnectionClosed):
+        await starting
+    await until(lambda: hub.counts() == type(hub.counts())(0, 0, 0) and not world.is_subscribed)
+    await hub.close()
+
+
+async def test_the_end_waits_until_a_lost_member_has_left() -> None:
+    """A publish has found the connection lost a moment before the block ends."""
+    hub = Hub(world := Slow(window=5))
+    connection = FakeConnection()
+    async with hub:
+        async with hub.connect(connection) as member:
+            await member.join("lobby")
+            connection.error = OSError()
+            world.delay = 50
+            await member.send("x")
+            await until(lambda: hub.counts().members == 0)
+            assert world.present_  # the broker is still being told
+        assert world.present_ == {}
+        assert hub.members("lobby") == []
