@@ -20,6 +20,9 @@ class Mailbox:
         self.is_lost = False
         self.outbox = Outbox(send, None, OutboxOptions(), Counters(), self)
 
+    def on_writer(self) -> None:
+        """Nothing to do: without the server's extension nothing is sent past the writer."""
+
     def on_lost(self) -> None:
         self.is_lost = True
 
