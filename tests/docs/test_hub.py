@@ -7,7 +7,6 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from longwire import WebSocketDisconnect
 from longwire.errors import MessageTooLarge
 from longwire.hub import Hub, Member, RoomOptions
 from longwire.toolkit.testing import TestClient
+from tests import django_settings
 from tests.docs.pages import PAGES, blocks_of, write_files
 from tests.docs.reader import NODE, node
 from tests.process import PATIENCE, running
@@ -92,7 +92,7 @@ def test_other_frameworks_have_rooms(names: dict[str, Any], app: str) -> None:
 
 @block("hub.md", "channels_app =")
 def test_channels_has_a_room(names: dict[str, Any]) -> None:
-    import_module("examples.frameworks.channels_app")  # it sets Django up
+    django_settings.configure()
     with TestClient(names["channels_app"]) as client:
         with client.websocket_connect("/") as ada:
             ada.send_text("hello")

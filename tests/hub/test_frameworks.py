@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import websockets
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
 from fastapi import FastAPI
 from fastapi import WebSocket as FastAPIWebSocket
 from litestar import Litestar
@@ -26,6 +25,7 @@ from starlette.websockets import WebSocketDisconnect
 
 import longwire
 from longwire.hub import Hub, Member
+from tests import django_settings
 from tests.conftest import Serve
 from tests.hub.conftest import received
 from tests.hub.connections import until
@@ -85,8 +85,7 @@ def litestar(hub: Hub) -> Any:
 
 
 def channels(hub: Hub) -> Any:
-    if not settings.configured:
-        settings.configure(CHANNEL_LAYERS={})
+    django_settings.configure()
 
     class Consumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
         async def connect(self) -> None:

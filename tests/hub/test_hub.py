@@ -201,7 +201,9 @@ async def test_resuming(run: RunHost, since: Any, is_recovered: bool | None, tol
         async with host.client() as (client, member):
             joined = await member.join("lobby", since=since)
             assert joined.is_recovered is is_recovered
-            assert joined.position == Position(4, epoch)
+            # Cut off before it has the rest, it comes back with this, and misses nothing.
+            asked = since if is_recovered else f"4:{epoch}"
+            assert str(joined.position) == asked
             await hub.publish("lobby", "live")
             events = [json.loads(await received(client)) for _ in range(len(told) + 3)]
             assert [e["type"] for e in events] == (

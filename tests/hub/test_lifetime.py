@@ -39,7 +39,7 @@ async def test_a_closed_hub() -> None:
     assert await member.send("x") is False
     assert hub.members("lobby") == []
     for refused in (
-        hub.open(), hub.publish("lobby", "x"), hub.presence("lobby"), hub.history("lobby"),
+        hub.publish("lobby", "x"), hub.presence("lobby"), hub.history("lobby"),
         hub.send_to_user("ann", "x"), hub.disconnect_user("ann"), member.join("lobby"),
         hub.connect(connection).start(), hub.subscribe("lobby").__aenter__(),
     ):  # fmt: skip
@@ -73,6 +73,23 @@ def test_a_hub_of_a_module_has_a_loop_in_each_test(is_closed: bool) -> None:
         asyncio.run(hub.close())
         with pytest.raises(HubClosed):
             asyncio.run(use())
+
+
+def test_a_hub_is_opened_again_by_the_next_lifespan() -> None:
+    """As with a test client for each test, and one application at the import."""
+    hub = Hub()
+
+    async def live() -> None:
+        async with hub:
+            assert await hub.presence("lobby") == []
+            async with hub.connect(FakeConnection(), user="ann") as member:
+                await member.join("lobby")
+                assert [client.user for client in await hub.presence("lobby")] == ["ann"]
+
+    for _ in range(3):
+        asyncio.run(live())
+        with pytest.raises(HubClosed):
+            asyncio.run(hub.publish("lobby", "x"))
 
 
 def test_a_loop_that_ends_under_its_members() -> None:

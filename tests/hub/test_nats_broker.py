@@ -209,7 +209,7 @@ async def test_tls_with_a_certificate_of_the_systems_authorities(
 
 async def test_the_permissions_in_the_documents_are_enough(setting: NatsSetting) -> None:
     text = (ROOT / "docs" / "hub-brokers.md").read_text("utf-8")
-    permissions = text[text.index("permissions: {") :].partition("\n\n")[0]
+    permissions = text[text.index("permissions: {") :].partition("```")[0]
     server = NatsServer()
     config = server.config.read_text()
     server.config.write_text(

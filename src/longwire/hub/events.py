@@ -115,8 +115,9 @@ class Joined:
     """The answer to a join: for the member itself, ahead of everything that the room sends it.
 
     `is_recovered` is True if all that was published after the position it asked for follows, and
-    False if there is a gap; None if it asked for nothing. `position` is where the room stands; None
-    without history.
+    False if there is a gap; None if it asked for nothing. `position` is where what follows begins:
+    the one that was asked for if it is recovered, so that whoever is cut off in the middle comes
+    back with the last it has seen; else where the room stands. None without history.
     """
 
     room: str

@@ -79,7 +79,8 @@ class Hub:
     another, and `encode` a str or bytes of a message that is neither.
 
     The hub opens when it is first used; `async with hub:` in a lifespan opens it at the start, so
-    that a broker that does not answer stops the start-up, and closes it at the end.
+    that a broker that does not answer stops the start-up, and closes it at the end. What is closed
+    raises HubClosed until it is opened again, as by the next lifespan of a test.
     """
 
     def __init__(
@@ -106,7 +107,10 @@ class Hub:
         self._has_writers = False
 
     async def open(self) -> None:
-        """Connect to the broker, once. Raises BrokerError if it does not answer, HubClosed."""
+        """Connect to the broker, also once more after close(). Raises BrokerError if it does not
+        answer, HubClosed if it is closed meanwhile.
+        """
+        self._rooms.admit()
         await self._rooms.open()
 
     async def close(self) -> None:
@@ -165,7 +169,7 @@ class Hub:
 
     async def enlist(self, member: Member) -> None:
         """Know a member; Member.start() is how it is called."""
-        await self.open()
+        await self._rooms.open()
         self._members.add(member)
         try:
             self._check_connected(member)
@@ -293,12 +297,12 @@ class Hub:
         """
         check_close_code(code)
         signal = Disconnect(room_of_user(user), code, as_reason(reason))
-        await self.open()
+        await self._rooms.open()
         await self._rooms.broker.signal(signal)
 
     async def _publish(self, room: str, draft: Draft) -> Position | None:
         if not self._rooms.is_open:
-            await self.open()
+            await self._rooms.open()
         self.counters.published += 1
         window = self._rooms.options_of(room).window
         position = await self._rooms.broker.publish(room, draft, window)
@@ -341,7 +345,7 @@ class Hub:
     async def presence(self, room: str) -> list[Client]:
         """Return who is in the room, on all nodes, in no order. Raises BrokerError."""
         check_room(room)
-        await self.open()
+        await self._rooms.open()
         return await self._rooms.presence.present(room)
 
     async def history(
@@ -358,7 +362,7 @@ class Hub:
         if limit is not None and limit < 0:
             raise ValueError(f"a limit is 0 or more; got {limit}")
         since = _to_position(since)
-        await self.open()
+        await self._rooms.open()
         return await self._rooms.broker.history(room, window, since, limit)
 
     def subscribe(
@@ -383,7 +387,7 @@ class Hub:
     ) -> None:
         """Begin a subscription; its block is how it is called."""
         since = _to_position(since)
-        await self.open()
+        await self._rooms.open()
         room = await self._rooms.hold(name)
         try:
             await room.admit(subscription, Client(self._rooms.id), since)
@@ -438,7 +442,8 @@ def _find_broker(broker: Broker | str | None) -> Broker:
     if isinstance(broker, MemoryBroker) and workers.isdigit() and int(workers) > 1:
         logger.warning(
             "this is one of %s workers, and each has rooms of its own: whoever is connected to "
-            "another worker hears nothing. Install longwire[nats], or set %s to a broker",
+            "another worker hears nothing. Name a broker by --broker or %s; with longwire[nats] "
+            "installed, --broker auto starts one",
             workers,
             BROKER_VARIABLE,
         )

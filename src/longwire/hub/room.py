@@ -176,7 +176,7 @@ class Room:
                 and since.offset <= end.offset
                 and end.epoch == self.position.epoch  # else the room has yet to hear of its end
             )
-            position = end if is_recovered else self.position
+            position = since if is_recovered else self.position
             joined = Joined(self.name, client, position, is_recovered)
             reader.take(joined)
             if is_recovered:

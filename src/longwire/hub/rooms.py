@@ -95,6 +95,12 @@ class Rooms:
         finally:
             self._opening = None
 
+    def admit(self) -> None:
+        """Be opened, also after a close: as another node, for this one has taken its leave."""
+        if self.is_closed and not self._was_opened:
+            self.is_closed = False
+            self.id = secrets.token_hex(8)
+
     def refuse(self) -> None:
         """Open no more."""
         self.is_closed = True
@@ -114,8 +120,8 @@ class Rooms:
         self._owed.clear()
         self.is_open = False
         if self._was_opened:
-            self._was_opened = False
             await self.broker.close()
+            self._was_opened = False
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that nobody may cancel but the hub's end."""
