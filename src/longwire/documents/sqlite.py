@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,9 @@ from typing import TypeVar
 
 from longwire.documents.stores import Stored
 from longwire.errors import StoreError
+
+OPEN_AGAIN = 0.01
+"""Seconds between two attempts to open a file that another connection is just opening, too."""
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that writes to the file."""
@@ -115,17 +119,27 @@ class SqliteStore:
     # ---- in the thread ----------------------------------------------------------------------
 
     def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = sqlite3.connect(self._path, BUSY_TIMEOUT, isolation_level=None)
+        deadline = time.monotonic() + BUSY_TIMEOUT
+        while self._connection is None:
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute(f"PRAGMA synchronous={self._synchronous}")
-                connection.executescript(SCHEMA)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+                self._connection = self._open()
+            except sqlite3.OperationalError as error:
+                # While another connection turns the file to WAL, SQLite does not wait for it.
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(OPEN_AGAIN)
         return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, BUSY_TIMEOUT, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.executescript(SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _commit(self, batch: list[Append]) -> None:
         connection = self._opened()
