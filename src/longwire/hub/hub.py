@@ -103,7 +103,6 @@ class Hub:
         self._members: set[Member] = set()
         self._departing: dict[Member, asyncio.Task[None]] = {}
         self._subscriptions: set[Subscription] = set()
-        self._is_registered = False
         self._has_writers = False
 
     async def open(self) -> None:
@@ -249,7 +248,11 @@ class Hub:
         """Let a member out of a room, but not if it has joined again, as another client."""
         room = self._rooms.find(name)
         here = None if room is None else room.clients.get(member)
-        if room is None or here is None or (client is not None and here is not client):
+        if client is not None and here is not client:
+            if here is None and room is not None:  # it ended while it was entered: leave no ghost
+                await self._rooms.exit(room, client)
+            return
+        if room is None or here is None:
             return
         room.remove(member)
         room.holds += 1
@@ -418,9 +421,11 @@ class Hub:
 
     def _register_metrics(self, scope: Mapping[str, Any] | None) -> None:
         metrics = ((scope or {}).get("extensions") or {}).get("longwire.metrics")
-        if metrics and not self._is_registered:
-            self._is_registered = True
-            metrics["register"](self.metrics)
+        if metrics:  # each time: the hub may be opened again under another server
+            try:
+                metrics["register"](self.metrics)
+            except ValueError as error:
+                logger.warning("the hub's metrics are not in the server's: %s", error)
 
     def _client(self, member: Member, name: str) -> Client:
         room = self._rooms.find(name)

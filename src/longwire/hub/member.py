@@ -134,7 +134,9 @@ class Member:
         self.outbox.close(code, reason)
 
     def take(self, event: Event) -> None:
-        """Send this event to this member alone, in its format."""
+        """Send this event to this member alone, in its format, unless it is excluded from it."""
+        if isinstance(event, Publication) and event.exclude == self.id:
+            return
         try:
             data = self.format(event)
             if data is None:

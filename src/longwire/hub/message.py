@@ -28,6 +28,8 @@ class Message:
     __slots__ = ("data", "key", "prepared", "size")
 
     def __init__(self, data: str | bytes, key: str | None = None) -> None:
+        if not isinstance(data, (str, bytes)):
+            raise TypeError(f"a message is str or bytes; got {type(data).__name__}")
         self.data = data
         self.key = key
         self.size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())

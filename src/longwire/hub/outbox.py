@@ -31,6 +31,9 @@ CLOSE_TIMEOUT = 5.0
 """Seconds for a close to be taken before the member has left: servers other than ours may wait for
 the peer to read. It is sent all the same, whenever that is."""
 
+CLOSE_AT_END = 1.0
+"""Seconds that the end of a member waits for its close to be taken."""
+
 ACCEPT_POLL = 0.05
 """Seconds between two attempts to send to a connection that is not yet accepted: servers say so by
 a RuntimeError, and tell nobody when it changes. The handshake timeout bounds it."""
@@ -51,7 +54,9 @@ class Owner(Protocol):
     """The member whose outbox it is."""
 
     def on_writer(self) -> None:
-        """Hear that a message of a connection on our server waits for its writer to begin."""
+        """Hear that the writer needs a turn of the event loop: to send the first message on our
+        server before the application's next one, or as much waits already.
+        """
 
     def on_lost(self) -> None:
         """Hear that the connection has ended, or takes no close. Idempotent."""
@@ -148,7 +153,9 @@ class Outbox:
             await asyncio.wait([self._drained], timeout=seconds)
 
     async def end(self) -> None:
-        """Send nothing more. Idempotent; raises nothing."""
+        """Send nothing more, but a close that is on its way. Idempotent; raises nothing."""
+        if self._state is State.CLOSING:
+            await self.flush(CLOSE_AT_END)
         self._state = State.CLOSED
         self._write = None
         self._tell_drained()
@@ -180,6 +187,8 @@ class Outbox:
             self._task = _start(self._run())
         elif self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
+        if queue.is_half_full:  # by one publisher, perhaps, that never waits for anything
+            self._owner.on_writer()
         return True
 
     def _tell_drained(self) -> None:

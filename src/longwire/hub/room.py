@@ -47,6 +47,10 @@ are not of this room, or of an epoch that is over."""
 FIRST_DELAY, LAST_DELAY = 0.2, 5.0
 """Seconds before the history is asked for again, doubling, less a random half: not all at once."""
 
+IN_ONE_TURN = 32
+"""Publications of the past that are delivered before the members' writers have their turn: a member
+that reads as fast as it can is not to be taken for one that does not."""
+
 TOO_FAR_BEHIND = 1013
 
 logger = logging.getLogger("longwire.hub")
@@ -312,10 +316,10 @@ class Room:
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                 delay = min(2 * delay, LAST_DELAY)
                 continue
-            if history.is_whole:
-                self._advance(history)
-            else:
-                self._bridge(history)
+            if not history.is_whole:
+                await self._bridge(history)
+            elif known is not None and known.epoch == history.position.epoch:
+                await self._deliver_in_turns(history.publications)
             if self._release():
                 if not self._is_stale:
                     return
@@ -339,7 +343,19 @@ class Room:
                 self.position = publication.position
                 self.deliver(publication)
 
-    def _bridge(self, history: History) -> None:
+    async def _deliver_in_turns(self, publications: list[Publication]) -> None:
+        """Deliver what is not known yet; now and then the members' writers have their turn.
+
+        What is published meanwhile is held back.
+        """
+        for number, publication in enumerate(publications, 1):
+            if not _is_known(publication, self.position):
+                self.position = publication.position
+                self.deliver(publication)
+            if number % IN_ONE_TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _bridge(self, history: History) -> None:
         """Go on behind a gap, by the policy."""
         since, self.position = self.position, history.position
         self._counters.gaps += 1
@@ -349,8 +365,10 @@ class Room:
             for member in list(self.clients):
                 member.close_soon(TOO_FAR_BEHIND, "messages were lost")
         elif self.options.on_gap is OnGap.RESYNC:
-            for publication in history.publications:
-                self.deliver(publication)
+            self.position = Position(0, history.position.epoch)  # to be followed from the oldest on
+            await self._deliver_in_turns(history.publications)
+            if self.position.epoch == history.position.epoch:
+                self.position = max(self.position, history.position, key=lambda at: at.offset)
 
     def _release(self) -> bool:
         """Deliver what was held back, as far as it follows; return whether all of it did."""

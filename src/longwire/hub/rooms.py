@@ -116,6 +116,7 @@ class Rooms:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._opening = self._settling = None  # cancelled, maybe before their first step
         self._rooms.clear()
         self._owed.clear()
         self.is_open = False

@@ -251,6 +251,9 @@ class NatsServer:
         """Start it again whenever it has ended, until it shall."""
         deaths = 0
         while self._process is not None:
+            if self._is_ending.is_set():  # since a start that nobody waits for any more
+                self._stop()
+                return
             began = time.monotonic()
             status = self._process.wait()
             if self._is_ending.is_set():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from longwire.server.counters import ROUND_TRIP_BOUNDS, Counters
 from longwire.server.ending import Traffic
-from longwire.server.families import Family, counter, gauge, histogram
+from longwire.server.families import Family, counter, gauge, histogram, merged
 from longwire.server.session import Session
 from longwire.server.state import ServerState
 
@@ -42,7 +42,7 @@ async def collect(state: ServerState) -> list[Family]:
         _round_trips(counters),
         _requests(counters),
         *_drain(state),
-        *state.registered.collect(),
+        *merged(state.registered.collect()),
     ]
 
 

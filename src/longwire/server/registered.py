@@ -44,7 +44,7 @@ class Registered:
 
     def collect(self) -> Iterator[Family]:
         """Return what all of them say; one that fails is left out, with a line in the log."""
-        for collect in self._collectors:
+        for collect in tuple(self._collectors):
             try:
                 yield from [_family(*figures) for figures in collect()]
             except Exception:

@@ -154,14 +154,18 @@ class RedisBroker:
         return Position(offset, epoch.decode())
 
     async def unsubscribe(self, room: str) -> None:
-        self._unsubscribe(self._opened(), room)
+        answer = self._unsubscribe(self._opened(), room)
+        if answer is not None:
+            # What is published until then is not for a subscription that follows this one.
+            await asyncio.wait([answer], timeout=self._options.timeout)
 
-    def _unsubscribe(self, session: Session, room: str) -> None:
-        """Nothing of it is delivered from now on, so that there is no answer to wait for."""
+    def _unsubscribe(self, session: Session, room: str) -> asyncio.Future[object] | None:
+        """Deliver nothing of it from now on; return Redis' answer, if it is asked."""
         channel = self._keys.channel(room)
         self._kept.pop(room, None)
         if self._rooms.pop(channel, None) is not None and session.link is not None:
-            session.link.unsubscribe(channel)
+            return session.link.unsubscribe(channel)
+        return None
 
     # History
 
