@@ -32,7 +32,7 @@ from longwire.hub.events import (
     Position,
 )
 from longwire.hub.member import Member
-from longwire.hub.message import Format, as_published
+from longwire.hub.message import Format, as_published, size_of
 from longwire.hub.names import USER_PREFIX, as_reason, check_close_code, check_room, room_of_user
 from longwire.hub.options import (
     KIB,
@@ -333,7 +333,7 @@ class Hub:
         data = message if isinstance(message, (str, bytes)) else self._encode(message)
         if not isinstance(data, (str, bytes)):
             raise TypeError(f"`encode` returns a str or bytes; got {type(data).__name__}")
-        size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+        size = size_of(data)
         if size > self._max_size:
             raise MessageTooLarge(f"a message has {self._max_size} bytes at most; got {size}")
         return data

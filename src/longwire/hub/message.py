@@ -22,6 +22,11 @@ def as_published(event: Event) -> str | bytes | None:
     return event.data if isinstance(event, Publication) else None
 
 
+def size_of(data: str | bytes) -> int:
+    """Return how many bytes a message is on the wire; UnicodeEncodeError for a lone surrogate."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
 class Message:
     """A message for many; `size` is in bytes."""
 
@@ -32,7 +37,7 @@ class Message:
             raise TypeError(f"a message is str or bytes; got {type(data).__name__}")
         self.data = data
         self.key = key
-        self.size = len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+        self.size = size_of(data)
         self.prepared: Any = None
 
     def prepare(self, prepare: Prepare) -> Any:

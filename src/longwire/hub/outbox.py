@@ -24,7 +24,7 @@ from longwire.hub.message import Message, Prepare
 from longwire.hub.options import OutboxOptions
 from longwire.hub.queue import BoundedQueue, Offered
 
-TOO_SLOW = 1013
+TRY_AGAIN_LATER = 1013
 """Try again later: the registered code for what a client can mend by coming back."""
 
 CLOSE_TIMEOUT = 5.0
@@ -178,7 +178,7 @@ class Outbox:
             waiting = len(queue)
             queue.dropped += waiting + 1
             self._counters.count_dropped(self._options.overflow, waiting + 1)
-            self.close(TOO_SLOW, "too slow")
+            self.close(TRY_AGAIN_LATER, "too slow")
         if offered is not Offered.KEPT:
             return False
         if self._task is None:

@@ -34,7 +34,7 @@ from longwire.hub.events import (
 from longwire.hub.member import Member
 from longwire.hub.message import Format, Message
 from longwire.hub.options import MIB, OnGap, RoomOptions
-from longwire.hub.outbox import Outbox, post_to_all
+from longwire.hub.outbox import TRY_AGAIN_LATER, Outbox, post_to_all
 
 MAX_HELD = 4096
 MAX_HELD_SIZE = 4 * MIB
@@ -51,7 +51,6 @@ IN_ONE_TURN = 32
 """Publications of the past that are delivered before the members' writers have their turn: a member
 that reads as fast as it can is not to be taken for one that does not."""
 
-TOO_FAR_BEHIND = 1013
 
 logger = logging.getLogger("longwire.hub")
 
@@ -363,7 +362,7 @@ class Room:
         self.deliver(Gap(self.name, since, history.position))
         if self.options.on_gap is OnGap.CLOSE:
             for member in list(self.clients):
-                member.close_soon(TOO_FAR_BEHIND, "messages were lost")
+                member.close_soon(TRY_AGAIN_LATER, "messages were lost")
         elif self.options.on_gap is OnGap.RESYNC:
             self.position = Position(0, history.position.epoch)  # to be followed from the oldest on
             await self._deliver_in_turns(history.publications)
