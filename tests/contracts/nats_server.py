@@ -17,8 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from longwire.hub.broker import Broker
-from longwire.hub.brokers import broker_at
 from longwire.hub.brokers.nats.subjects import Subjects
 from tests.contracts.remote import Remote
 
@@ -121,15 +119,6 @@ class NatsSetting(Remote):
 
     def url_elsewhere(self, port: int) -> str:
         return f"nats://alice:s3cret@127.0.0.1:{port}/?timeout={self.timeout}"
-
-    def broker(self) -> Broker:
-        return broker_at(self.url())
-
-    async def kill(self) -> None:
-        await asyncio.to_thread(self.server.kill)
-
-    async def start(self) -> None:
-        await asyncio.to_thread(self.server.start)
 
     def scribble(self, room: str) -> None:
         """Write rubbish of all kinds, with headers of all kinds, wherever the broker reads."""

@@ -20,8 +20,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from longwire.hub.broker import Broker
-from longwire.hub.brokers import broker_at
 from tests.contracts.remote import Remote
 
 COMMAND = shutil.which("redis-server") or shutil.which("valkey-server")
@@ -107,15 +105,6 @@ class RedisSetting(Remote):
 
     def url_elsewhere(self, port: int) -> str:
         return f"redis://alice:s3cret@127.0.0.1:{port}/0?timeout={self.timeout}"
-
-    def broker(self) -> Broker:
-        return broker_at(self.url())
-
-    async def kill(self) -> None:
-        await asyncio.to_thread(self.server.kill)
-
-    async def start(self) -> None:
-        await asyncio.to_thread(self.server.start)
 
     def scribble(self, room: str) -> None:
         """Write rubbish of all kinds wherever the broker reads."""

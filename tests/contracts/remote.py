@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from longwire.hub.broker import Broker
+from longwire.hub.brokers import broker_at
 from tests.contracts.settings import Setting
 
 
@@ -10,6 +15,9 @@ class Remote(Setting):
 
     timeout = 2.0
     """Seconds that a node waits for an answer at most."""
+
+    server: Any
+    """The process: it has kill() and start()."""
 
     port: int
     """Where the server is, on 127.0.0.1."""
@@ -23,13 +31,16 @@ class Remote(Setting):
         """Return the address of a server there, with the user `alice` and the password `s3cret`."""
         raise NotImplementedError
 
+    def broker(self) -> Broker:
+        return broker_at(self.url())
+
     async def kill(self) -> None:
         """End the server at once."""
-        raise NotImplementedError
+        await asyncio.to_thread(self.server.kill)
 
     async def start(self) -> None:
         """Start it again, on the same port."""
-        raise NotImplementedError
+        await asyncio.to_thread(self.server.start)
 
     def scribble(self, room: str) -> None:
         """Write to whatever the broker reads, as a stranger with the same rights would."""
