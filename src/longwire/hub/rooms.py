@@ -116,6 +116,9 @@ class Rooms:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            # Since 3.12 gather() does not yield for tasks that are done, whose callbacks have
+            # yet to take them out of the set.
+            await asyncio.sleep(0)
         self._opening = self._settling = None  # cancelled, maybe before their first step
         self._rooms.clear()
         self._owed.clear()
