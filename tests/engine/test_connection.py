@@ -12,7 +12,7 @@ import pytest
 
 from longwire.engine import Closed, Connection, Failed, Ping, Role, State
 from longwire.errors import LocalProtocolError
-from tests.engine.feeding import client, feed, sent, server
+from tests.engine.feeding import byte_by_byte, client, feed, sent, server
 from tests.engine.test_security import deflate
 from tests.wire import BINARY, PING, TEXT, close, frame, text
 
@@ -47,6 +47,15 @@ def test_a_close_of_ours() -> None:
             late(b"late")
     assert feed(connection, [frame(PING, b"p"), close(4000)]) == [Ping(b"p"), Closed(4000, "")]
     assert state(connection) is State.CLOSED
+
+
+def test_what_is_missing_of_a_payload() -> None:
+    connection = server()
+    missing = []
+    for read in byte_by_byte(text("four") + frame(PING, b"p") + text("x")):
+        feed(connection, [read])
+        missing.append(connection.payload_missing)
+    assert missing == [0] * 5 + [4, 3, 2, 1, 0] + [0] * 7 + [0] * 5 + [1, 0]
 
 
 def test_simultaneous_closes() -> None:

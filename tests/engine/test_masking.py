@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.twins import both
 
 keys = st.integers(0, 2**32 - 1)
+ascii_bytes = st.text(st.characters(max_codepoint=127), max_size=70).map(str.encode)
 
 
 def definition(data: bytes, key: int, offset: int = 0) -> bytes:
@@ -34,12 +35,15 @@ def test_mask(
 
 
 @both("masking")
-@given(before=st.binary(max_size=9), data=st.binary(max_size=70), key=keys)
-def test_append_unmasked(module: ModuleType, before: bytes, data: bytes, key: int) -> None:
+@given(before=st.binary(max_size=9), plain=st.binary(max_size=70) | ascii_bytes, key=keys)
+def test_append_unmasked(module: ModuleType, before: bytes, plain: bytes, key: int) -> None:
     buffer = bytearray(before)
+    data = definition(plain, key)
     for start in range(0, len(data), 7):
-        module.append_unmasked(buffer, data, start, min(start + 7, len(data)), key, start, 9)
-    assert buffer == before + definition(data, key)
+        end = min(start + 7, len(data))
+        is_ascii = module.append_unmasked(buffer, data, start, end, key, start, 9)
+        assert is_ascii == plain[start:end].isascii()
+    assert buffer == before + plain
 
 
 @both("masking")

@@ -45,7 +45,7 @@ cdef class Connection:
     cdef _start_frame(self, int first, long long length, unsigned int key)
     @cython.locals(size=Py_ssize_t)
     cdef Py_ssize_t _read_payload(self, bytes data, Py_ssize_t position, list events) except -1
-    @cython.locals(message=bytearray)
+    @cython.locals(message=bytearray, size=Py_ssize_t, is_ascii=bint)
     cdef _take(self, bytes data, Py_ssize_t start, Py_ssize_t end)
     @cython.locals(message=bytearray, opcode=int)
     cdef _end_frame(self, list events)

@@ -145,6 +145,11 @@ class Connection:
 
     # ---- receiving --------------------------------------------------------------------------
 
+    @property
+    def payload_missing(self) -> int:
+        """Bytes of the present data frame's payload that have yet to come."""
+        return self._left
+
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes from the wire, cut anywhere; return what they complete, in order.
 
@@ -283,7 +288,11 @@ class Connection:
             self._deflate.inflate(chunk, message, self._max_size)
         else:
             left = self._left - (end - start)
-            append_unmasked(message, data, start, end, self._key, self._offset, left)
+            size = len(message)
+            is_ascii = append_unmasked(message, data, start, end, self._key, self._offset, left)
+            if is_ascii and self._checked == size:
+                self._checked = len(message)
+                return
         if self._opcode == TEXT:
             try:
                 self._checked = checked_until(message, self._checked)

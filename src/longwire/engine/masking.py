@@ -22,13 +22,15 @@ def mask(data: bytes, start: int, end: int, key: int, offset: int = 0) -> bytes:
 
 def append_unmasked(
     buffer: bytearray, data: bytes, start: int, end: int, key: int, offset: int, left: int
-) -> None:
-    """Add data[start:end], unmasked, to the buffer; `left` bytes are announced to follow.
+) -> bool:
+    """Add data[start:end], unmasked, to the buffer; return whether it is all ASCII.
 
-    The compiled twin makes room for those, as far as the buffer at most doubles: a length that
-    is only announced costs nothing.
+    `left` bytes are announced to follow. The compiled twin makes room for those, as far as the
+    buffer at most doubles: a length that is only announced costs nothing.
     """
-    buffer += mask(data, start, end, key, offset)
+    added = mask(data, start, end, key, offset)
+    buffer += added
+    return added.isascii()
 
 
 def unmask_text(data: bytes, start: int, end: int, key: int) -> str:

@@ -50,17 +50,19 @@ cpdef bytes mask(bytes data, Py_ssize_t start, Py_ssize_t end, uint32_t key, Py_
     return masked
 
 
-cpdef append_unmasked(
+cpdef bint append_unmasked(
     bytearray buffer, bytes data, Py_ssize_t start, Py_ssize_t end, uint32_t key,
     Py_ssize_t offset, Py_ssize_t left
-):
+) except -1:
     cdef const uint8_t* source = part(data, start, end)
     cdef Py_ssize_t size = PyByteArray_GET_SIZE(buffer)
     cdef Py_ssize_t needed = size + end - start
+    cdef uint8_t* target
     if left > 0:
         PyByteArray_Resize(buffer, needed + min(left, needed))  # and half of it is kept in reserve
     PyByteArray_Resize(buffer, needed)
-    xor(source, <uint8_t*>PyByteArray_AS_STRING(buffer) + size, end - start, key, offset)
+    target = <uint8_t*>PyByteArray_AS_STRING(buffer) + size
+    return not xor(source, target, end - start, key, offset) & HIGH_BITS
 
 
 cpdef str unmask_text(bytes data, Py_ssize_t start, Py_ssize_t end, uint32_t key):

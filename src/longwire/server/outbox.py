@@ -113,8 +113,9 @@ class Outbox:
                     sent = send_now(self._descriptor, data)
                     if sent == len(data):
                         return
-                    data = data[sent:]
                     self._is_behind = True
+                    transport.write(memoryview(data)[sent:])
+                    return
             transport.write(data)
 
     def pause(self) -> None:

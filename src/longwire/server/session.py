@@ -34,7 +34,8 @@ from longwire.server.timers import NEVER
 
 SLICE_BYTES = 64 * 1024
 """Bytes parsed before the inbox is asked again whether it is full: one read can bring 256 KiB of
-seven-byte frames, which would become two megabytes of messages."""
+seven-byte frames, which would become two megabytes of messages. The payload of one frame is no
+such danger, and is not sliced."""
 
 EARLY_BYTES = 64 * 1024
 """Bytes kept of a client that speaks before its handshake is answered, before reading stops."""
@@ -134,7 +135,8 @@ class Session:
         if self._engine is None or self._early:
             self._keep_early(data)
             return
-        if len(data) <= SLICE_BYTES:
+        size = len(data)
+        if size <= SLICE_BYTES or size <= self._engine.payload_missing:
             self._parse(data)
         else:
             self._early = data
@@ -177,8 +179,9 @@ class Session:
 
     def _parse_early(self) -> None:
         """Parse what was kept, slice by slice, until the inbox is full."""
+        engine = self._engine
         while self._early and not self._is_read_paused:
-            end = self._early_at + SLICE_BYTES
+            end = self._early_at + max(SLICE_BYTES, engine.payload_missing)  # type: ignore[union-attr]
             data = self._early[self._early_at : end]
             if end < len(self._early):
                 self._early_at = end

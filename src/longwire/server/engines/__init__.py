@@ -20,6 +20,10 @@ PACKAGES = {"wsproto": "wsproto", "websockets": "websockets", "websockets-sansio
 class Engine(Protocol):
     """One connection after its handshake, without I/O. It never raises for what a peer sends."""
 
+    @property
+    def payload_missing(self) -> int:
+        """Bytes of the present data frame's payload that have yet to come; 0 if not known."""
+
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes cut anywhere; return what they complete. Closed or Failed comes last."""
 

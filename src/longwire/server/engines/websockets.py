@@ -65,6 +65,8 @@ class _Protocol(ServerProtocol):
 class WebsocketsEngine:
     """One connection."""
 
+    payload_missing = 0
+
     def __init__(self, limits: Limits, deflate: Deflate | None) -> None:
         self._protocol = _Protocol(limits.max_message_size or None)
         self._deflate = None if deflate is None else _extension(deflate)

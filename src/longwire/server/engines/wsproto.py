@@ -37,6 +37,8 @@ OURS = (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING)
 class WsprotoEngine:
     """One connection."""
 
+    payload_missing = 0
+
     def __init__(self, limits: Limits, deflate: Deflate | None) -> None:
         extensions: list[Extension] = [] if deflate is None else [_extension(deflate)]
         self._connection = Connection(ConnectionType.SERVER, extensions)
