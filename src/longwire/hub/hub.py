@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -31,12 +30,12 @@ from longwire.hub.events import (
     Joined,
     Position,
 )
+from longwire.hub.info import check_info, to_json
 from longwire.hub.member import Member
 from longwire.hub.message import Format, as_published, size_of
 from longwire.hub.names import USER_PREFIX, as_reason, check_close_code, check_room, room_of_user
 from longwire.hub.options import (
     KIB,
-    MAX_INFO,
     OutboxOptions,
     Overflow,
     RoomOptions,
@@ -98,7 +97,7 @@ class Hub:
         self._outbox = outbox
         self._max_size = max_message_size
         self._format = format
-        self._encode = encode or _to_json
+        self._encode = encode or to_json
         self._rooms = Rooms(_find_broker(broker), room, rooms or {}, self.counters)
         self._members: set[Member] = set()
         self._departing: dict[Member, asyncio.Task[None]] = {}
@@ -219,7 +218,7 @@ class Hub:
     ) -> Joined:
         """Let a member into a room; Member.join() is how it is called."""
         check_room(name)
-        self._check_info(info)
+        check_info(info)
         since = _to_position(since)
         self._check_connected(member)
         client = Client(member.id, member.user, info)
@@ -432,10 +431,6 @@ class Hub:
         known = None if room is None else room.clients.get(member)
         return known or Client(member.id, member.user)
 
-    def _check_info(self, info: Any) -> None:
-        if info is not None and len(_to_json(info).encode()) > MAX_INFO:
-            raise MessageTooLarge(f"a client's info has {MAX_INFO} bytes of JSON at most")
-
 
 def _find_broker(broker: Broker | str | None) -> Broker:
     """Return the broker of a hub, and say so if its rooms end where others begin."""
@@ -482,7 +477,3 @@ def _to_position(since: Position | str | None) -> Position | None:
     if isinstance(since, str):
         return Position.parse(since)
     raise InvalidPosition(f"a position is a str, as in 17:k3x9; got {type(since).__name__}")
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

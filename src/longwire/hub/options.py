@@ -10,9 +10,6 @@ from longwire.hub.broker import Window
 KIB = 1024
 MIB = 1024 * KIB
 
-MAX_INFO = 4 * KIB
-"""Bytes of a client's info in JSON: presence sends all of a room's to whoever asks."""
-
 
 class Overflow(Enum):
     """What becomes of a message for somebody who reads too slowly, once the outbox is full."""

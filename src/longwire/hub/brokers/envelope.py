@@ -24,6 +24,7 @@ from longwire.hub.events import (
     RoomEvent,
     Signal,
 )
+from longwire.hub.info import is_too_deep
 
 MAX_HEAD = 16 * 1024
 """Bytes of a head; the hub bounds the info of a client, the largest part of it, to 4 KiB."""
@@ -121,7 +122,10 @@ def client_from_json(value: Any) -> Client:
     id = _text_or_none(value, "id")
     if not id:
         raise InvalidEnvelope("a client has an id")
-    return Client(id, _text_or_none(value, "user"), value.get("info"))
+    info = value.get("info")
+    if is_too_deep(info):
+        raise InvalidEnvelope("an info that is too deep")
+    return Client(id, _text_or_none(value, "user"), info)
 
 
 def _client_to_json(client: Client) -> dict[str, Any]:
