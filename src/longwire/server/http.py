@@ -130,7 +130,7 @@ class HttpProtocol(asyncio.Protocol):
             refused = error.__cause__ or error.__context__
             if not isinstance(refused, Refused):
                 raise
-            self._refuse(refused)
+            self._refuse(refused.with_traceback(None))  # which holds on to these very frames
             return
         except httptools.HttpParserError:
             self._refuse(Refused(400, "Bad Request"))
@@ -160,6 +160,7 @@ class HttpProtocol(asyncio.Protocol):
                 waiting.on_lost()
         self._pipeline.clear()
         self.resume_writing()
+        self._let_go()
 
     def pause_writing(self) -> None:
         self._writable = asyncio.Event()
@@ -363,6 +364,12 @@ class HttpProtocol(asyncio.Protocol):
         session.start()
         self.resume_reading()
         self._transport = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop what refers to this connection, which has ended: it leaves no garbage behind."""
+        del self._parser
+        self._closing = self._exchange = None
 
     # ---- writing, waiting, ending -----------------------------------------------------------
 

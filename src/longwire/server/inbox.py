@@ -60,7 +60,7 @@ class Inbox:
     )
 
     def __init__(self, reader: Reader, loop: asyncio.AbstractEventLoop, limit: int) -> None:
-        self._reader = reader
+        self._reader: Reader | None = reader
         self._loop = loop
         self._limit = limit
         self._messages: list[Any] | None = None  # what one read brought; None while idle
@@ -108,6 +108,10 @@ class Inbox:
             }
             self._wake(False)
 
+    def detach(self) -> None:
+        """The reader has gone: there is nobody to tell of room."""
+        self._reader = None
+
     def take(self, receive: Receive) -> Any:
         """Return what the application hears next, or PENDING with `receive` parked."""
         messages = self._messages
@@ -121,7 +125,8 @@ class Inbox:
                 self._next = 0
                 if self._was_full:
                     self._was_full = False
-                    self._reader.on_inbox_empty()
+                    if self._reader is not None:
+                        self._reader.on_inbox_empty()
             if type(message) is str:
                 return {"type": "websocket.receive", "text": message}
             return {"type": "websocket.receive", "bytes": message}

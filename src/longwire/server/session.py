@@ -162,6 +162,8 @@ class Session:
         self._end(1006, cause, Initiator.NOBODY)
         self._tell_end(1006, cause)
         self._outbox.lose()
+        self._inbox.detach()
+        self._closing = None  # nothing of an ended connection refers to it: no garbage is left
         server.counters.count_traffic(self.traffic())
         if self._accepted_at:
             self._report_closed()
