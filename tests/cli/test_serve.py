@@ -162,6 +162,7 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--ws-deflate-window-bits=8"], "--ws-deflate-window-bits is from 9 to 15"),
         (["--header=nonsense"], "not name:value"),
         (["--header=a b:c"], "a header's name is a token"),
+        (["--header=Upgrade:c"], "is written by the handshake itself"),
         (["--ssl-certfile=nothing.pem"], "nothing.pem"),
         (["--ssl-keyfile=key.pem"], "--ssl-keyfile needs --ssl-certfile"),
         (["--env-file=nothing.env"], "nothing.env"),

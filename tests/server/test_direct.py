@@ -83,7 +83,7 @@ def test_nothing_overtakes_what_the_transport_has(
     ours, theirs = pair
     transport = Transport(ours)
     transport.waiting, transport.closing = waiting, closing
-    write_now(transport, b"hello")  # type: ignore[arg-type]
+    write_now(transport, ours.fileno(), b"hello")  # type: ignore[arg-type]
     theirs.setblocking(False)
     try:
         found = theirs.recv(10)
@@ -97,8 +97,8 @@ async def test_the_rest_follows_in_order_over_a_real_transport() -> None:
     ours, theirs = socket.socketpair()
     transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
     data = bytes(range(256)) * 40_000
-    write_now(transport, data)
-    write_now(transport, b"behind it")
+    write_now(transport, ours.fileno(), data)
+    write_now(transport, ours.fileno(), b"behind it")
     theirs.setblocking(False)
     received = bytearray()
     async with asyncio.timeout(10):

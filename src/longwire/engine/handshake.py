@@ -7,8 +7,8 @@ become a WebSocket raises HandshakeError with the HTTP status it deserves.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
+from binascii import a2b_base64
 from collections.abc import Iterable, Sequence
 
 from longwire.engine.headers import is_field_value, is_token, split_list
@@ -103,8 +103,8 @@ def _tokens(values: list[bytes]) -> set[bytes]:
 
 def _is_key(key: bytes) -> bool:
     try:
-        return len(key) == KEY_CHARACTERS and len(base64.b64decode(key, validate=True)) == KEY_BYTES
-    except (binascii.Error, ValueError):
+        return len(key) == KEY_CHARACTERS and len(a2b_base64(key, strict_mode=True)) == KEY_BYTES
+    except ValueError:
         return False
 
 
@@ -123,17 +123,20 @@ def upgrade_response(
     subprotocol: str | None = None,
     extension: str | None = None,
     headers: Iterable[Header] = (),
+    lines: bytes = b"",
 ) -> bytes:
     """Return the whole 101 response (RFC 6455 section 4.2.2).
 
-    Raises LocalProtocolError for a subprotocol the client did not offer, and for a header that
-    is ours to write, or that would break the lines of the response.
+    `lines` are headers as they are written, known to be good. Raises LocalProtocolError for a
+    subprotocol the client did not offer, and for a header that is ours to write, or that would
+    break the lines of the response.
     """
-    lines = [
+    parts = [
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: ",
         accept_key(request.key),
         b"\r\n",
+        lines,
     ]
     if subprotocol is not None:
         if subprotocol not in request.subprotocols:
@@ -141,16 +144,21 @@ def upgrade_response(
                 f"subprotocol {subprotocol!r} was not offered; the client offered "
                 f"{request.subprotocols or 'none'}"
             )
-        lines += (b"Sec-WebSocket-Protocol: ", subprotocol.encode("ascii"), b"\r\n")
+        parts += (b"Sec-WebSocket-Protocol: ", subprotocol.encode("ascii"), b"\r\n")
     if extension is not None:
-        lines += (b"Sec-WebSocket-Extensions: ", extension.encode("ascii"), b"\r\n")
+        parts += (b"Sec-WebSocket-Extensions: ", extension.encode("ascii"), b"\r\n")
     for name, value in headers:
         check_header(name, value)
-        if name.lower() in OURS or name.lower().startswith(b"sec-websocket-"):
-            raise LocalProtocolError(f"header {name!r} is written by the handshake itself")
-        lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        check_not_ours(name)
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def check_not_ours(name: bytes) -> None:
+    """Raise LocalProtocolError for a header that the handshake itself writes."""
+    if name.lower() in OURS or name.lower().startswith(b"sec-websocket-"):
+        raise LocalProtocolError(f"header {name!r} is written by the handshake itself")
 
 
 def check_header(name: bytes, value: bytes) -> None:

@@ -39,11 +39,16 @@ class Closing:
         self._timers = timers
         self._transport = transport
         self._interval = interval
-        self._wait()
+        self._unread = 0
+
+    def wait(self) -> None:
+        """Give the peer its time, from now on."""
+        self._unread = _count_unread(self._transport)
+        self._timers.schedule(self._entry, self._interval)
 
     def close(self) -> None:
         """End TCP once everything is written."""
-        self._wait()
+        self.wait()
         self._transport.close()
 
     def linger(self) -> None:
@@ -52,7 +57,7 @@ class Closing:
         For a peer that may still be sending: to close with unread data resets the connection, and
         the peer loses what it has not read yet.
         """
-        self._wait()
+        self.wait()
         resume_reading(self._transport)
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -65,11 +70,7 @@ class Closing:
         if not unread or unread == self._unread:
             self._transport.abort()
         else:
-            self._wait()
-
-    def _wait(self) -> None:
-        self._unread = _count_unread(self._transport)
-        self._timers.schedule(self._entry, self._interval)
+            self.wait()
 
 
 def _count_unread(transport: asyncio.Transport) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from longwire.asgi import ASGIApp, Header
 from longwire.engine.codes import check_sendable
-from longwire.engine.handshake import check_header
+from longwire.engine.handshake import check_header, check_not_ours
 from longwire.errors import ConfigError, LocalProtocolError
 from longwire.server.trusted import BY_DEFAULT, TrustedProxies
 
@@ -227,6 +227,7 @@ class Config:
         for name, value in self.headers:
             try:
                 check_header(name, value)
+                check_not_ours(name)  # each answer would have it, and not every one allows it
             except LocalProtocolError as error:
                 raise ConfigError(f"--header: {error}") from None
 

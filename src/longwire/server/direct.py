@@ -26,11 +26,10 @@ def descriptor_of(transport: asyncio.Transport) -> int:
     return descriptor
 
 
-def write_now(transport: asyncio.Transport, data: bytes) -> None:
+def write_now(transport: asyncio.Transport, descriptor: int, data: bytes) -> None:
     """Write at once, where a transport would wait for the end of the iteration; a closing transport
     takes nothing.
     """
-    descriptor = descriptor_of(transport)
     if descriptor != NONE and not transport.is_closing() and not transport.get_write_buffer_size():
         data = data[send_now(descriptor, data) :]
     if data:

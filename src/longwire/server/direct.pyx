@@ -17,8 +17,7 @@ cpdef int descriptor_of(transport) except -2:
     return sock.fileno()
 
 
-cpdef write_now(transport, bytes data):
-    cdef int descriptor = descriptor_of(transport)
+cpdef write_now(transport, int descriptor, bytes data):
     if descriptor != -1 and not transport.is_closing() and not transport.get_write_buffer_size():
         data = data[send_now(descriptor, data):]
     if data:

@@ -81,7 +81,7 @@ class Exchange:
             plain_response(
                 500,
                 "Internal Server Error",
-                default_headers=self._protocol.state.default_headers(),
+                default_headers=self._protocol.state.default_headers.pairs(),
                 method=self._scope["method"],
             )
         )

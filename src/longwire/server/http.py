@@ -198,14 +198,15 @@ class HttpProtocol(asyncio.Protocol):
         if len(self._target) + self._fields_size > self.state.config.limit_header_size:
             raise Refused(*HEAD_TOO_LARGE)
         self._head_size = 0
-        check_head(self._parser.get_method(), self._parser.get_http_version(), self._headers)
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        check_head(method, version, self._headers)
         self.state.timers.cancel(self)
         if self.state.config.ws != "none" and names_websocket(self._headers):
-            self._prepare_upgrade()
+            self._prepare_upgrade(method.decode("ascii"), version)
         elif self._parser.should_upgrade():
             self._ignored = self._headers
         else:
-            self._start_exchange()
+            self._start_exchange(method.decode("ascii"), version)
         # The application has that list; a trailer, which proxies have not checked, is no header.
         self._headers = []
         self._fields_size = 0
@@ -228,7 +229,7 @@ class HttpProtocol(asyncio.Protocol):
 
     # ---- requests ---------------------------------------------------------------------------
 
-    def _scope(self, kind: str) -> dict[str, Any]:
+    def _scope(self, kind: str, version: str) -> dict[str, Any]:
         """Count a request, and return its scope; Refused if there are too many, or it has none."""
         state = self.state
         too_many, bad = (None, None) if kind == "http" else (Failure.LIMIT, Failure.REQUEST)
@@ -236,7 +237,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             scope = make_scope(
                 kind,
-                self._parser.get_http_version(),
+                version,
                 self._target,
                 self._headers,
                 state.config.root_path,
@@ -248,17 +249,15 @@ class HttpProtocol(asyncio.Protocol):
         state.count_request()
         return scope
 
-    def _start_exchange(self) -> None:
+    def _start_exchange(self, method: str, version: str) -> None:
         state = self.state
-        method = self._parser.get_method().decode("ascii")
-        version = self._parser.get_http_version()
-        scope = self._scope("http")
+        scope = self._scope("http", version)
         scope["method"] = method
         scope["extensions"] = state.http_extensions
         keep_alive = self._parser.should_keep_alive()
         if is_faulty_chunked(version, self._headers):
             keep_alive = False  # a proxy in between may see the request's end elsewhere
-        response = Response(method, version, keep_alive, state.default_headers())
+        response = Response(method, version, keep_alive, state.default_headers.pairs())
         exchange = Exchange(self, scope, response, awaits_continue(version, self._headers))
         if self._exchange is None:
             self._run(exchange)
@@ -301,18 +300,14 @@ class HttpProtocol(asyncio.Protocol):
 
     # ---- the upgrade ------------------------------------------------------------------------
 
-    def _prepare_upgrade(self) -> None:
+    def _prepare_upgrade(self, method: str, version: str) -> None:
         """Check a head that asks for a WebSocket; if it is valid, the parser stops behind it."""
         try:
-            request = parse_upgrade(
-                self._parser.get_method().decode("ascii"),
-                self._parser.get_http_version(),
-                self._headers,
-            )
+            request = parse_upgrade(method, version, self._headers)
         except HandshakeError as error:
             headers = tuple(error.headers)
             raise Refused(error.status, error.reason, headers, Failure.REQUEST) from None
-        scope = self._scope("websocket")
+        scope = self._scope("websocket", version)
         scope["subprotocols"] = request.subprotocols
         scope["extensions"] = self.state.websocket_extensions
         assert self._transport is not None
@@ -422,7 +417,7 @@ class HttpProtocol(asyncio.Protocol):
                 self.abort()
 
     def _answer_refused(self, refused: Refused) -> None:
-        self.write(refused.answer(self.state.default_headers(), self.state.counters))
+        self.write(refused.answer(self.state.default_headers.pairs(), self.state.counters))
         self._end(may_be_sending=True)
 
     def close(self) -> None:

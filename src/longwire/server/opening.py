@@ -13,7 +13,6 @@ from longwire.errors import LifecycleError
 from longwire.server import reports
 from longwire.server.compression import asked_for
 from longwire.server.counters import Failure
-from longwire.server.direct import write_now
 from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
@@ -39,8 +38,8 @@ class Opening:
         self._response: Response | None = None  # the application's denial
         self.is_answered = False  # the first byte of an answer is written
 
-    def accept(self, message: Message) -> Engine:
-        """Answer with 101; return the engine of the connection that begins.
+    def accept(self, message: Message) -> tuple[bytes, Engine]:
+        """Return the answer, 101, to be written, and the engine of the connection that begins.
 
         Raises LocalProtocolError for a subprotocol or a header that cannot stand in the answer,
         or a compression setting out of range, LifecycleError for a size limit that is none.
@@ -53,15 +52,14 @@ class Opening:
             request,
             subprotocol=message.get("subprotocol"),
             extension=agreed[0] if agreed else None,
-            headers=[*server.default_headers(), *(message.get("headers") or ())],
+            headers=message.get("headers") or (),
+            lines=server.default_headers.lines(),
         )
-        # At once, not with the iteration: clients that wait for it do nothing else meanwhile.
-        write_now(self._transport, response)
         self.is_answered = True
         server.counters.opened += 1
         if server.config.access_log:
             reports.opened(server.access, self.scope)
-        return server.new_engine(limits, agreed[1] if agreed else None)
+        return response, server.new_engine(limits, agreed[1] if agreed else None)
 
     def _limits(self, max_size: object) -> Limits:
         """Return the server's limits, or stricter ones that the application asks for."""
@@ -74,13 +72,13 @@ class Opening:
 
     def refuse(self, status: int, text: str, failure: Failure) -> None:
         """Answer with a plain HTTP error."""
-        default_headers = self._server.default_headers()
+        default_headers = self._server.default_headers.pairs()
         self._transport.write(plain_response(status, text, default_headers=default_headers))
         self._on_refused(status, failure)
 
     def start_denial(self, message: Message) -> None:
         """Begin to answer with the application's response; LifecycleError if it is none."""
-        response = Response("GET", "1.1", False, self._server.default_headers())
+        response = Response("GET", "1.1", False, self._server.default_headers.pairs())
         response.start(message.get("status"), message.get("headers") or ())
         self._response = response
 

@@ -1,7 +1,7 @@
 cimport cython
 
 from longwire.server.awaitable cimport Awaitable
-from longwire.server.direct cimport descriptor_of, send_now
+from longwire.server.direct cimport descriptor_of, send_now, write_now
 
 
 @cython.final
@@ -17,7 +17,7 @@ cdef class Outbox:
     cdef list _parked
     cdef readonly long long size_sent
 
-    cpdef object open(self, engine)
+    cpdef object open(self, engine, bytes answer)
     cpdef object lose(self)
     cpdef bint is_full(self) except -1
     cpdef object add(self, Py_ssize_t size)

@@ -14,7 +14,7 @@ import asyncio
 from typing import Any
 
 from longwire.server.awaitable import PENDING, Awaitable
-from longwire.server.direct import NONE, descriptor_of, send_now
+from longwire.server.direct import NONE, descriptor_of, send_now, write_now
 from longwire.server.engines import Engine
 from longwire.server.flow import FLUSH_BYTES, Flusher
 
@@ -65,11 +65,15 @@ class Outbox:
         """Whether the peer has not read for `ws_send_buffer` bytes."""
         return self._is_paused
 
-    def open(self, engine: Engine) -> None:
-        """From now on the engine says what to write."""
+    def open(self, engine: Engine, answer: bytes) -> None:
+        """Write the answer to the handshake; behind it the engine says what to write.
+
+        At once, not with the iteration: a client that waits for it does nothing else meanwhile.
+        """
         self._engine = engine
         if self._transport is not None:
             self._descriptor = descriptor_of(self._transport)
+            write_now(self._transport, self._descriptor, answer)
 
     def lose(self) -> None:
         """The transport is gone: write nothing more, and let nobody wait."""

@@ -22,6 +22,9 @@ MAX_INTERNED_BYTES = 128
 NEVER_SHARED = frozenset((b"cookie", b"authorization", b"sec-websocket-key"))
 """Secrets and nonces: they would fill the table, and outlive their connection in it."""
 
+VISIBLE = bytes(range(0x21, 0x7F))
+"""ASCII without space and control characters: all that a URL consists of."""
+
 _interned: dict[bytes, bytes] = {}
 
 
@@ -48,7 +51,7 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     Origin form, absolute form (as sent to proxies: its authority is not believed) and `*`
     (RFC 9112 section 3.2). Bytes outside visible ASCII are no part of any.
     """
-    if not target.isascii() or any(byte <= 0x20 or byte == 0x7F for byte in target):
+    if target.translate(None, VISIBLE):
         raise ValueError("the request target has characters that no URL has")
     target = target.partition(b"#")[0]
     if not target.startswith(b"/"):

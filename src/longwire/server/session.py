@@ -318,9 +318,9 @@ class Session:
 
     def _accept(self, message: Message) -> None:
         server = self._server
-        self._engine = self._opening.accept(message)  # type: ignore[union-attr]
+        answer, self._engine = self._opening.accept(message)  # type: ignore[union-attr]
         self._opening = None
-        self._outbox.open(self._engine)
+        self._outbox.open(self._engine, answer)
         self._accepted_at = server.loop.time()
         self._expires_at = expiry(self._accepted_at, server.config.ws_max_lifetime)
         self._wait(server.ping_interval)
@@ -365,7 +365,7 @@ class Session:
         self._state = CLOSED
         self._outbox.write()
         self._outbox.wake()
-        self._begin_closing()
+        self._begin_closing().wait()
 
     def _on_peer_ended(self, ending: Closed | Failed) -> None:
         """The peer closed, or broke the protocol; the engine has queued our close frame."""

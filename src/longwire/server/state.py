@@ -7,25 +7,22 @@ import contextvars
 import inspect
 import logging
 import random
-import time
 from collections.abc import Callable, Coroutine
-from email.utils import formatdate
 from typing import Any, Protocol
 
-from longwire.asgi import Address, ASGIApp, Header, Receive, Scope, Send
+from longwire.asgi import Address, ASGIApp, Receive, Scope, Send
 from longwire.engine import Limits, Prepared
 from longwire.server.address_limit import AddressLimit
 from longwire.server.compression import configured
 from longwire.server.config import Config
 from longwire.server.counters import Counters, Failure
+from longwire.server.default_headers import DefaultHeaders
 from longwire.server.drain import DrainNotice
 from longwire.server.engines import new_engine
 from longwire.server.flow import Flusher
 from longwire.server.head import TOO_MANY, UNAVAILABLE, Refused
 from longwire.server.registered import Registered
 from longwire.server.timers import TimerWheel
-
-SERVER = (b"server", b"longwire")
 
 
 class Connection(Protocol):
@@ -85,26 +82,11 @@ class ServerState:
             "longwire.fanout": {"prepare": Prepared},
             "longwire.metrics": {"register": self.registered.register},
         }
-        self._static_headers: list[Header] = [*config.headers]
-        if config.server_header and not any(name == b"server" for name, _ in config.headers):
-            self._static_headers.insert(0, SERVER)
-        self._dated_headers: list[Header] = self._static_headers
-        self._dated_second = -1
+        self.default_headers = DefaultHeaders(config)
 
     @property
     def is_draining(self) -> bool:
         return self.drain_notice.is_set()
-
-    def default_headers(self) -> list[Header]:
-        """Return the headers of every response; the date is made once a second."""
-        if not self.config.date_header:
-            return self._static_headers
-        second = int(time.time())
-        if second != self._dated_second:
-            date = formatdate(second, usegmt=True).encode("ascii")
-            self._dated_headers = [*self._static_headers, (b"date", date)]
-            self._dated_second = second
-        return self._dated_headers
 
     def count_request(self) -> None:
         """Count a request or a WebSocket; `limit_max_requests` of them end the server."""

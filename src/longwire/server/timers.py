@@ -46,9 +46,13 @@ class TimerWheel:
 
     def schedule(self, entry: Timed, delay: float) -> None:
         """Call entry.on_timer() `delay` seconds from now, and not at any earlier deadline."""
-        self.cancel(entry)
         now = self._loop.time()
-        entry.deadline = now + delay
+        deadline = now + delay
+        if entry.timer_slot != UNSCHEDULED and deadline >= entry.deadline:
+            entry.deadline = deadline  # its slot comes sooner, and it is inserted anew from there
+            return
+        self.cancel(entry)
+        entry.deadline = deadline
         if self._handle is None:
             self._position = int(now / TICK)
             self._handle = self._loop.call_at((self._position + 1) * TICK, self._turn)
