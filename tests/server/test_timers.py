@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from longwire.server.timers import TICK, TimerWheel
+from longwire.server.timers import TICK, Timed, TimerWheel
 
 pytestmark = pytest.mark.anyio
 
 
-class Entry:
+class Entry(Timed):
     def __init__(self, wheel: TimerWheel, act: Any = None) -> None:
-        self.deadline = 0.0
-        self.timer_slot = -1
+        super().__init__()
         self.loop = asyncio.get_running_loop()
         self.told: list[float] = []
         self.happened = asyncio.Event()

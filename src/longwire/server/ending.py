@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,9 +17,11 @@ class Initiator(Enum):
     SERVER = "the server"
     NOBODY = "nobody"  # TCP was lost without a close frame
 
+    def __init__(self, phrase: str) -> None:
+        self.word = phrase.removeprefix("the ")
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+
+class Ending(NamedTuple):
     """The close code that went, or would have gone, over the wire first; its cause; its author."""
 
     code: int
@@ -37,7 +38,12 @@ class Traffic(NamedTuple):
     size_sent: int
 
     def plus(self, other: Traffic) -> Traffic:
-        return Traffic(*map(sum, zip(self, other, strict=True)))
+        return Traffic(
+            self.messages_received + other.messages_received,
+            self.size_received + other.size_received,
+            self.messages_sent + other.messages_sent,
+            self.size_sent + other.size_sent,
+        )
 
 
 def is_caused_by_closing(error: BaseException) -> bool:

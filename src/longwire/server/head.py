@@ -81,7 +81,8 @@ def _check_host(http_version: str, hosts: list[bytes]) -> None:
 
 def names_websocket(headers: Iterable[Header]) -> bool:
     """Return whether an Upgrade header names websocket."""
-    return any(name == b"upgrade" and b"websocket" in value.lower() for name, value in headers)
+    upgrades = [value for name, value in headers if name == b"upgrade"]
+    return b"websocket" in b",".join(upgrades).lower()
 
 
 def is_faulty_chunked(http_version: str, headers: Iterable[Header]) -> bool:

@@ -38,6 +38,7 @@ from longwire.server.response import Response
 from longwire.server.scope import intern_header, make_scope
 from longwire.server.session import Session
 from longwire.server.state import ServerState
+from longwire.server.timers import Timed
 
 MAX_PIPELINED = 64
 """Requests that wait behind the one being answered; one more is refused, in its turn."""
@@ -57,7 +58,7 @@ class Phase(Enum):
     CLOSING = "closing"  # the last bytes are written; what the client still sends is thrown away
 
 
-class HttpProtocol(asyncio.Protocol):
+class HttpProtocol(Timed):
     """A connection that speaks HTTP, until it ends or becomes a WebSocket."""
 
     __slots__ = (
@@ -76,13 +77,12 @@ class HttpProtocol(asyncio.Protocol):
         "_transport",
         "_upgrade",
         "_writable",
-        "deadline",
         "state",
-        "timer_slot",
     )
 
     def __init__(self, state: ServerState, peer: Peer | None = None) -> None:
         """`peer` is who a proxy says is connected; otherwise the transport knows."""
+        super().__init__()
         self.state = state
         self._peer = peer
         self._transport: asyncio.Transport | None = None
@@ -99,12 +99,10 @@ class HttpProtocol(asyncio.Protocol):
         self._phase = Phase.OPEN
         self._closing: Closing | None = None  # in its phase
         self._writable: asyncio.Event | None = None  # while the transport's buffer is full
-        self.deadline = 0.0
-        self.timer_slot = -1
 
     # ---- asyncio.Protocol -------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._peer = self._peer or Peer(transport)
@@ -363,7 +361,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _let_go(self) -> None:
         """Drop what refers to this connection, which has ended: it leaves no garbage behind."""
-        del self._parser
+        self._parser = None  # type: ignore[assignment]
         self._closing = self._exchange = None
 
     # ---- writing, waiting, ending -----------------------------------------------------------

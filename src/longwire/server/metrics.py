@@ -119,7 +119,7 @@ def _endings(counters: Counters) -> Iterator[Family]:
         "longwire_websocket_closes",
         "WebSockets that have ended, by close code and who closed first.",
         *(
-            ((("code", code), ("by", by.name.lower())), count)
+            ((("code", code), ("by", by.word)), count)
             for (code, by), count in counters.closed.items()
         ),
     )

@@ -86,7 +86,10 @@ class MetricsListener:
         self._collect = collect
         self._own = own = ServerState(self._application, config, loop)
         for sock in self._sockets:
-            server = await loop.create_server(lambda: HttpProtocol(own), sock=sock)
+            server = await loop.create_server(
+                lambda: HttpProtocol(own),  # type: ignore[arg-type,return-value]
+                sock=sock,
+            )
             self._servers.append(server)
 
     async def close(self) -> None:

@@ -9,22 +9,22 @@ from longwire.server.peer import Peer
 from longwire.server.proxy_protocol import ProxyProtocolError, parse_proxy_header
 from longwire.server.scope import client_name
 from longwire.server.state import ServerState
+from longwire.server.timers import Timed
 
 
-class ProxiedBeginning(asyncio.BaseProtocol):
+class ProxiedBeginning(asyncio.BaseProtocol, Timed):
     """Reads the PROXY protocol's header from a trusted proxy; anything else ends the connection.
 
     The header has `timeout_headers` seconds, and what is behind it the same time again.
     """
 
-    __slots__ = ("_data", "_peer", "_state", "_transport", "deadline", "timer_slot")
+    __slots__ = ("_data", "_peer", "_state", "_transport")
 
     def __init__(self, state: ServerState) -> None:
+        Timed.__init__(self)
         self._state = state
         self._data = b""
         self._transport: asyncio.Transport | None = None
-        self.deadline = 0.0
-        self.timer_slot = -1
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         state = self._state
@@ -67,7 +67,7 @@ class ProxiedBeginning(asyncio.BaseProtocol):
         """The connection is HTTP's from here on."""
         state = self._state
         protocol = HttpProtocol(state, self._peer)
-        transport.set_protocol(protocol)
+        transport.set_protocol(protocol)  # type: ignore[arg-type]
         state.became(self, protocol)
         protocol.connection_made(transport)
         self._transport = None

@@ -52,7 +52,7 @@ def closed(
     fields = _fields(scope, "websocket.closed")
     fields |= {
         "code": ending.code,
-        "by": ending.by.name.lower(),
+        "by": ending.by.word,
         "reason": ending.cause,
         "seconds": round(seconds, 3),
         "messages_received": traffic.messages_received,

@@ -226,7 +226,7 @@ async def _serve_on(
 ) -> asyncio.Server:
     """Accept connections; a PROXY header comes before TLS, whoever begins that."""
     config, loop = state.config, state.loop
-    protocol: Callable[[], asyncio.BaseProtocol] = partial(HttpProtocol, state)
+    protocol: Callable[[], asyncio.BaseProtocol] = partial(HttpProtocol, state)  # type: ignore[assignment]
     if config.proxy_protocol:
         protocol = partial(ProxiedConnection, state)
         if tls is not None:

@@ -4,6 +4,7 @@ from longwire.engine.prepared cimport Prepared
 from longwire.server.awaitable cimport Awaitable
 from longwire.server.inbox cimport Inbox
 from longwire.server.outbox cimport Outbox
+from longwire.server.timers cimport Timed
 
 cdef object CONNECTING
 cdef object OPEN
@@ -19,7 +20,7 @@ cdef class Send(Awaitable):
 
 
 @cython.final
-cdef class Session:
+cdef class Session(Timed):
     cdef object _server
     cdef object _loop
     cdef object _transport
@@ -40,8 +41,6 @@ cdef class Session:
     cdef long long _messages_received
     cdef long long _messages_sent
     cdef long long _size_received
-    cdef public double deadline
-    cdef public int timer_slot
 
     cpdef object deliver(self, Send send, message)
     cpdef object forget(self, Send send)

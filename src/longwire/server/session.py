@@ -30,7 +30,7 @@ from longwire.server.lifetime import expiry
 from longwire.server.opening import Opening
 from longwire.server.outbox import Outbox
 from longwire.server.state import ServerState
-from longwire.server.timers import NEVER
+from longwire.server.timers import NEVER, Timed
 
 SLICE_BYTES = 64 * 1024
 """Bytes parsed before the inbox is asked again whether it is full: one read can bring 256 KiB of
@@ -60,7 +60,7 @@ class Send(Awaitable):
         self._session.forget(self)
 
 
-class Session:
+class Session(Timed):
     """A connection from its upgrade request to its end. Its public methods are asyncio's Protocol,
     the wheel's on_timer, the inbox's reader, the server's shutdown and abort, and ASGI's send.
     """
@@ -86,11 +86,10 @@ class Session:
         "_size_received",
         "_state",
         "_transport",
-        "deadline",
-        "timer_slot",
     )
 
     def __init__(self, server: ServerState, transport: asyncio.Transport, opening: Opening) -> None:
+        super().__init__()
         self._server = server
         self._loop = server.loop
         self._transport: asyncio.Transport | None = transport
@@ -112,8 +111,6 @@ class Session:
         self._messages_received = 0
         self._messages_sent = 0
         self._size_received = 0
-        self.deadline = 0.0
-        self.timer_slot = -1
 
     def start(self) -> None:
         """Run the application; the transport's protocol is this session by now."""
@@ -350,7 +347,7 @@ class Session:
         """Let the application hear of the end, and send nothing more."""
         self._state = CLOSED
         assert self._ending is not None
-        self._inbox.end(code, reason, self._ending.by.name.lower())
+        self._inbox.end(code, reason, self._ending.by.word)
         self._outbox.wake()
 
     def _start_closing(self, code: int, reason: str, by: Initiator) -> None:

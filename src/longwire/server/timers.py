@@ -8,7 +8,6 @@ deadline has passed, at most one TICK late. Scheduling an entry again moves it.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 
 TICK = 0.05
 """Seconds a slot spans: timeouts here are whole seconds, tests use tenths."""
@@ -20,13 +19,18 @@ UNSCHEDULED = -1
 NEVER = float("inf")
 
 
-class Timed(Protocol):
+class Timed:
     """What can wait in the wheel; both attributes belong to the wheel."""
 
-    deadline: float  # seconds on the loop's clock
-    timer_slot: int  # UNSCHEDULED, or the slot that holds the entry
+    __slots__ = ("deadline", "timer_slot")
 
-    def on_timer(self) -> None: ...
+    def __init__(self) -> None:
+        self.deadline = NEVER  # seconds on the loop's clock
+        self.timer_slot = UNSCHEDULED  # or the slot that holds the entry
+
+    def on_timer(self) -> None:
+        """The deadline has passed."""
+        raise NotImplementedError
 
 
 class TimerWheel:
