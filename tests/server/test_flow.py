@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
-from longwire.server.flow import Flusher
+from longwire.server.flow import Flushable, Flusher
 from tests.applications import Deaf, echo
 from tests.conftest import Serve, Served
 from tests.waiting import stable
@@ -229,7 +229,7 @@ async def test_a_slow_reader_gets_what_was_sent_before_the_close(serve: Serve) -
 async def test_a_flush_that_raises_is_reported_and_drops_no_other() -> None:
     flushed = []
 
-    class Connection:
+    class Connection(Flushable):
         def __init__(self, name: str) -> None:
             self.name = name
 

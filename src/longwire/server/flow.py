@@ -8,15 +8,21 @@ several messages to one peer become one write.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Iterator
 
 FLUSH_BYTES = 64 * 1024
 """Bytes that may wait for the flush before send() waits too: a task that sends without end yields
 to the others every 64 KiB, and a chunk of that size amortises a system call well."""
 
 
-class Flushable(Protocol):
-    def flush(self) -> None: ...
+class Flushable:
+    """Something that is written at the end of the iteration."""
+
+    __slots__ = ()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        raise NotImplementedError
 
 
 class Flusher:
@@ -37,13 +43,16 @@ class Flusher:
     def _flush_all(self) -> None:
         waiting, self._waiting = self._waiting, []
         remaining = iter(waiting)
-        while True:  # one `try` for all of them, resumed behind the one that fails
-            try:
-                for connection in remaining:
-                    connection.flush()
-            except Exception as error:
-                self._loop.call_exception_handler(
-                    {"message": "writing to a connection failed", "exception": error}
-                )
-            else:
-                return
+        while not self._flush(remaining):
+            pass  # one `try` for all of them, resumed behind the one that fails
+
+    def _flush(self, remaining: Iterator[Flushable]) -> bool:
+        try:
+            for connection in remaining:
+                connection.flush()
+        except Exception as error:
+            self._loop.call_exception_handler(
+                {"message": "writing to a connection failed", "exception": error}
+            )
+            return False
+        return True

@@ -1,11 +1,14 @@
 cimport cython
 
-from longwire.server.timers cimport Timed, TimerWheel
+from longwire.server.closing cimport Closing
+from longwire.server.opening cimport Opening
+from longwire.server.state cimport ServerState
+from longwire.server.timers cimport Timed
 
 
 @cython.final
 cdef class HttpProtocol(Timed):
-    cdef readonly object state
+    cdef readonly ServerState state
     cdef object _peer
     cdef object _transport
     cdef object _parser
@@ -16,10 +19,10 @@ cdef class HttpProtocol(Timed):
     cdef list _ignored
     cdef object _exchange
     cdef object _pipeline
-    cdef object _upgrade
+    cdef Opening _upgrade
     cdef object _refused
     cdef object _phase
-    cdef object _closing
+    cdef Closing _closing
     cdef object _writable
 
     cdef _parse(self, bytes data)

@@ -1,13 +1,13 @@
 cimport cython
 
 from longwire.server.awaitable cimport Awaitable
+from longwire.server.flow cimport Flushable, Flusher
 from longwire.server.direct cimport descriptor_of, send_now, write_now
 
 
-@cython.final
-cdef class Outbox:
+cdef class Outbox(Flushable):
     cdef object _transport
-    cdef object _flusher
+    cdef Flusher _flusher
     cdef object _engine
     cdef int _descriptor
     cdef bint _is_behind

@@ -16,10 +16,10 @@ from typing import Any
 from longwire.server.awaitable import PENDING, Awaitable
 from longwire.server.direct import NONE, descriptor_of, send_now, write_now
 from longwire.server.engines import Engine
-from longwire.server.flow import FLUSH_BYTES, Flusher
+from longwire.server.flow import FLUSH_BYTES, Flushable, Flusher
 
 
-class Outbox:
+class Outbox(Flushable):
     """The outgoing half of one connection."""
 
     __slots__ = (

@@ -2,8 +2,11 @@ cimport cython
 
 from longwire.engine.prepared cimport Prepared
 from longwire.server.awaitable cimport Awaitable
+from longwire.server.closing cimport Closing
 from longwire.server.inbox cimport Inbox
+from longwire.server.opening cimport Opening
 from longwire.server.outbox cimport Outbox
+from longwire.server.state cimport ServerState
 from longwire.server.timers cimport Timed
 
 cdef object CONNECTING
@@ -21,11 +24,11 @@ cdef class Send(Awaitable):
 
 @cython.final
 cdef class Session(Timed):
-    cdef object _server
+    cdef ServerState _server
     cdef object _loop
     cdef object _transport
     cdef object _scope
-    cdef object _opening
+    cdef Opening _opening
     cdef object _engine
     cdef bytes _early
     cdef Py_ssize_t _early_at
@@ -34,7 +37,7 @@ cdef class Session(Timed):
     cdef object _state
     cdef object _ending
     cdef object _keepalive
-    cdef object _closing
+    cdef Closing _closing
     cdef bint _is_read_paused
     cdef double _accepted_at
     cdef double _expires_at
