@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import socket
 import threading
@@ -108,19 +107,6 @@ def say(page: Page, text: str) -> None:
 def picture(name: str) -> Path:
     PICTURES.mkdir(parents=True, exist_ok=True)
     return PICTURES / f"{name}.png"
-
-
-def fixed_port() -> str:
-    """Return a free port that nobody is given while the server is away.
-
-    Below the ephemeral ports: a browser that tries to reconnect to one of those may be given it as
-    its own, and then has it connected to itself.
-    """
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return str(port)
 
 
 class Line:

@@ -8,7 +8,8 @@ import signal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import APP, Line, Visit, enter, fixed_port, picture, say
+from tests.browser.conftest import APP, Line, Visit, enter, picture, say
+from tests.ports import fixed_port
 from tests.process import Process, running
 
 pytestmark = [pytest.mark.timeout(90)]
@@ -141,7 +142,7 @@ def test_what_did_not_get_through_is_in_the_field_again(visit: Visit, line: Line
 
 
 def test_the_page_returns_to_its_room_after_a_restart(visit: Visit) -> None:
-    port = fixed_port()
+    port = str(fixed_port())
     with running(APP, "--port", port) as first:
         url = first.url
         ada = enter(visit(url), "Ada", "workshop")

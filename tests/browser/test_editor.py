@@ -20,7 +20,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from longwire.documents import Documents, SqliteStore
-from tests.browser.conftest import APP, Line, Visit, fixed_port, skip
+from tests.browser.conftest import APP, Line, Visit, skip
+from tests.ports import fixed_port
 from tests.process import ROOT, Process, running
 
 pytestmark = [pytest.mark.timeout(240)]
@@ -259,7 +260,7 @@ def test_random_editing_converges(visit: Visit, lines: Callable[[int], Line], st
     """
     if NODE is None:
         skip("node is not installed")
-    port = fixed_port()
+    port = str(fixed_port())
     ways = [lines(int(port)) for _ in range(4)]
     with contextlib.ExitStack() as stack:
         with running(APP, "--port", port, "--no-access-log") as first:

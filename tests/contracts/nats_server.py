@@ -19,6 +19,7 @@ import pytest
 
 from longwire.hub.brokers.nats.subjects import Subjects
 from tests.contracts.remote import Remote
+from tests.ports import fixed_port
 
 REQUIRED = "LONGWIRE_REQUIRE_BROKERS"
 PATIENCE = 10.0
@@ -47,9 +48,7 @@ class NatsServer:
     """A process on a port of its own; what it keeps outlives the process, not the test."""
 
     def __init__(self, more: str = "") -> None:
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            self.port: int = taken.getsockname()[1]
+        self.port = fixed_port()
         self._folder = tempfile.TemporaryDirectory()
         self.config = Path(self._folder.name, "config")
         self.log = Path(self._folder.name, "log")

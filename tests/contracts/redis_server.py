@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from tests.contracts.remote import Remote
+from tests.ports import fixed_port
 
 COMMAND = shutil.which("redis-server") or shutil.which("valkey-server")
 REQUIRED = "LONGWIRE_REQUIRE_BROKERS"
@@ -38,9 +38,7 @@ class RedisServer:
     def __init__(self, *arguments: str) -> None:
         self._arguments = arguments
         assert COMMAND is not None
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            self.port: int = taken.getsockname()[1]
+        self.port = fixed_port()
         self._folder = tempfile.TemporaryDirectory()
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from asyncio.subprocess import Process as NodeProcess
@@ -27,6 +26,7 @@ from longwire.documents import SqliteStore
 from tests.documents_layer.application import FILE
 from tests.documents_layer.clients import YjsClient
 from tests.documents_layer.test_serving import text_of
+from tests.ports import fixed_port
 from tests.process import ROOT, Process, running
 
 SECONDS = float(os.environ.get("LONGWIRE_SOAK_SECONDS", "5"))
@@ -86,14 +86,6 @@ async def node(script: Path, url: str) -> AsyncIterator[Node]:
         await process.communicate()
 
 
-@contextlib.contextmanager
-def free_port() -> Any:
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
-
-
 class Server:
     """The command on one port and one file, started again and again."""
 
@@ -101,8 +93,7 @@ class Server:
         self._file = file
         self._stack = contextlib.ExitStack()
         self._process: Process | None = None
-        with free_port() as port:
-            self.port = port
+        self.port = fixed_port()
 
     def start(self) -> None:
         self._process = self._stack.enter_context(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import nats
+import nats.errors
 import pytest
 
 from longwire.errors import BrokerError
@@ -18,6 +19,7 @@ from longwire.hub.brokers import broker_at
 from longwire.hub.events import Draft
 from tests.contracts.nats_server import CREDENTIALS, NatsServer, command
 from tests.contracts.settings import RecordingNode
+from tests.ports import fixed_port
 
 pytestmark = [
     pytest.mark.anyio,
@@ -39,10 +41,7 @@ TIMEOUT = 20.0
 
 @contextlib.asynccontextmanager
 async def cluster() -> AsyncIterator[list[NatsServer]]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [sock.getsockname()[1] for sock in taken]
-    for sock in taken:
-        sock.close()
+    ports = [fixed_port() for _ in range(3)]
     routes = ", ".join(f"nats://127.0.0.1:{port}" for port in ports)
     servers = [
         NatsServer(CLUSTER.format(number=number, port=port, routes=routes))
@@ -51,18 +50,36 @@ async def cluster() -> AsyncIterator[list[NatsServer]]:
     try:
         for server in servers:
             await asyncio.to_thread(server.start)
+        await has_leader(servers[0])
         yield servers
     finally:
         for server in servers:
             await asyncio.to_thread(server.close)
 
 
-async def leader_of(servers: list[NatsServer], stream: str) -> int:
+async def ask(server: NatsServer, subject: str, seconds: float) -> Any:
+    """Ask JetStream; TimeoutError if nobody answers."""
     user, password = CREDENTIALS
-    client = await nats.connect(f"nats://127.0.0.1:{servers[0].port}", user=user, password=password)
-    answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)
-    await client.close()
-    return int(json.loads(answer.data)["cluster"]["leader"].removeprefix("server"))
+    client = await nats.connect(f"nats://127.0.0.1:{server.port}", user=user, password=password)
+    try:
+        return json.loads((await client.request(f"$JS.API.{subject}", timeout=seconds)).data)
+    finally:
+        await client.close()
+
+
+async def has_leader(server: NatsServer) -> None:
+    """Wait until the servers have found each other: who asks before waits for its own patience."""
+    async with asyncio.timeout(40):
+        while True:
+            with contextlib.suppress(TimeoutError, nats.errors.Error):
+                if "error" not in await ask(server, "INFO", 0.2):
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def leader_of(servers: list[NatsServer], stream: str) -> int:
+    answer = await ask(servers[0], f"STREAM.INFO.{stream}", 5)
+    return int(answer["cluster"]["leader"].removeprefix("server"))
 
 
 async def open_node(url: str) -> RecordingNode:

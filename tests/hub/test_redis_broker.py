@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from longwire.hub.events import Client, Draft, Join, Leave, Position
 from tests.contracts.proxy import proxy_to
 from tests.contracts.redis_server import RedisSetting, redis_setting
 from tests.contracts.settings import NO_HISTORY, WINDOW, RecordingNode, until
+from tests.ports import fixed_port
 
 pytestmark = pytest.mark.anyio
 
@@ -122,9 +122,7 @@ async def test_tls(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     issued = authority.issue_cert("127.0.0.1")
     issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "redis.pem")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = fixed_port()
     async with redis_setting(
         "--tls-port", str(port), "--tls-auth-clients", "no",
         "--tls-cert-file", str(tmp_path / "redis.pem"),

@@ -15,6 +15,7 @@ import pytest
 from longwire.errors import BindError
 from longwire.server.config import Config
 from longwire.server.listener import Listening, bind
+from tests.ports import fixed_port
 
 
 @contextmanager
@@ -56,10 +57,7 @@ def descriptors_left(count: int) -> Iterator[None]:
 
 
 def test_workers_that_find_too_few_descriptors_leave_the_address_free() -> None:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    listening = Listening(Config(port=port, workers=4))
+    listening = Listening(Config(port=fixed_port(), workers=4))
     with descriptors_left(3), pytest.raises(BindError, match=os.strerror(errno.EMFILE)) as failed:
         listening.__enter__()
     assert failed.value  # as long as it is there, so are the sockets that its traceback knows
