@@ -106,35 +106,55 @@ def unnamed(page: Page) -> list[str]:
     ]
 
 
-def fill_tabs(visit: Visit, url: str, look: dict[str, Any]) -> Page:
-    """Return a page on which every tab has something to show."""
-    ada, bob = visit(url, **look), visit(url)
-    enter(ada, "Ada Lovelace")
+def open_looks(visit: Visit, url: str) -> dict[str, Page]:
+    """Return a page in light and in dark, wide and narrow, by what its pictures are named after."""
+    pages = {}
+    for scheme in ("light", "dark"):
+        for width in (1100, 360):
+            look: dict[str, Any] = {
+                "color_scheme": scheme, "viewport": {"width": width, "height": 740}
+            }  # fmt: skip
+            pages[f"{scheme}-{width}"] = visit(url, **look)
+    return pages
+
+
+def show_chat(pages: list[Page], visit: Visit, url: str) -> None:
+    bob = visit(url)
+    for page in pages:
+        enter(page, "Ada Lovelace")
     enter(bob, "Bob")
-    for page, text in (
+    answer = "It did. The sockets were told 1012 and came back by themselves."
+    talk = [
         (bob, "Good morning! Did the deploy go through?"),
-        (ada, "It did. The sockets were told 1012 and came back by themselves."),
+        *((page, answer) for page in pages),  # what one has said oneself looks different
         (bob, "Nobody noticed, then. That is how I like it."),
-    ):
+    ]
+    for count, (page, text) in enumerate(talk, 1):
         say(page, text)
-        expect(ada.locator("#log .said p").last).to_have_text(text)
-    return ada
+        for other in (*pages, bob):
+            expect(other.locator("#log .said")).to_have_count(count)
 
 
-def show_dashboard(page: Page) -> None:
-    tab(page, "Dashboard")
-    page.get_by_text("The same as a table").click()
-    page.get_by_role("button", name="Make some traffic").click()
-    expect(page.get_by_role("button", name="Make some traffic")).to_be_enabled(timeout=20_000)
+def show_dashboard(pages: list[Page]) -> None:
+    for page in pages:
+        tab(page, "Dashboard")
+        page.get_by_text("The same as a table").click()
+        page.get_by_role("button", name="Make some traffic").click()
+    for page in pages:
+        button = page.get_by_role("button", name="Make some traffic")
+        expect(button).to_be_enabled(timeout=20_000)
 
 
-def show_editor(page: Page, visit: Visit, url: str) -> None:
-    tab(page, "Editor")
-    if page.locator("#missing").is_visible():
+def show_editor(pages: list[Page], visit: Visit, url: str) -> None:
+    for page in pages:
+        tab(page, "Editor")
+        if page.locator("#missing").is_visible():
+            continue
+        expect(page.locator("#editor-state")).to_have_text("connected")
+        page.locator("#editor").get_by_label("Shown as").fill("Ada Lovelace")
+    if pages[0].locator("#missing").is_visible():
         return
-    expect(page.locator("#editor-state")).to_have_text("connected")
-    page.locator("#editor").get_by_label("Shown as").fill("Ada Lovelace")
-    content = page.locator(".cm-content")
+    content = pages[0].locator(".cm-content")
     content.press_sequentially("Agenda\n\n1. The release: what is left, and who does it?\n2. ")
     bob = visit(url, "editor")
     expect(bob.locator("#editor-state")).to_have_text("connected")
@@ -144,8 +164,9 @@ def show_editor(page: Page, visit: Visit, url: str) -> None:
     bob.keyboard.press("Control+End")
     bob.keyboard.type("Lunch")
     bob.keyboard.press("Shift+Home")
-    expect(page.locator(".caret")).to_have_attribute("data-name", "Bob")
-    expect(page.locator(".selection")).to_have_count(1)
+    for page in pages:
+        expect(page.locator(".caret[data-name=Bob]")).to_have_count(1)
+        expect(page.locator(".selection")).to_have_count(1)
 
 
 def show_inspector(page: Page) -> None:
@@ -160,35 +181,41 @@ def show_inspector(page: Page) -> None:
     expect(page.locator("#round-trip-time")).to_contain_text("ms")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 360])
-def test_every_tab_looks_well(visit: Visit, demo: Process, scheme: str, width: int) -> None:
-    look: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 740}}
-    entrance = visit(demo.url, **look)
-    expect(entrance.get_by_label("Your name")).to_be_focused()
-    entrance.screenshot(path=picture(f"entrance-{scheme}-{width}"))
-    assert entrance.evaluate(CONTRAST) == []
-    page = fill_tabs(visit, demo.url, look)
+def test_every_tab_looks_well(visit: Visit, demo: Process) -> None:
+    """In every look: side by side, so that what takes its time takes it once."""
+    looks = open_looks(visit, demo.url)
+    pages = list(looks.values())
+    for look, page in looks.items():
+        expect(page.get_by_label("Your name")).to_be_focused()
+        page.screenshot(path=picture(f"entrance-{look}"))
+        assert page.evaluate(CONTRAST) == [], look
     for name in TABS:
-        if name == "Dashboard":
-            show_dashboard(page)
+        if name == "Chat":
+            show_chat(pages, visit, demo.url)
+        elif name == "Dashboard":
+            show_dashboard(pages)
         elif name == "Editor":
-            show_editor(page, visit, demo.url)
-        elif name == "Inspector":
-            show_inspector(page)
-        else:
-            tab(page, name)
-        page.locator("main").evaluate("(main) => main.scrollTo(0, 0)")
-        page.screenshot(path=picture(f"{name.lower()}-{scheme}-{width}"))
-        if name in ("Dashboard", "Inspector"):
-            page.locator("main").evaluate("(main) => main.scrollTo(0, main.scrollHeight)")
-            page.screenshot(path=picture(f"{name.lower()}-{scheme}-{width}-end"))
-        # Nothing has to be scrolled sideways to be seen, and all of it can be read.
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate("document.querySelector('main').scrollWidth") <= width
-        assert page.evaluate(CONTRAST) == []
-        assert page.evaluate(STRUCTURE) == []
-        assert unnamed(page) == []
+            show_editor(pages, visit, demo.url)
+        for look, page in looks.items():
+            if name == "Inspector":
+                show_inspector(page)
+            check_look(page, name, look)
+
+
+def check_look(page: Page, name: str, look: str) -> None:
+    """Nothing has to be scrolled sideways to be seen, and all of it can be read."""
+    page.locator("main").evaluate("(main) => main.scrollTo(0, 0)")
+    page.screenshot(path=picture(f"{name.lower()}-{look}"))
+    if name in ("Dashboard", "Inspector"):
+        page.locator("main").evaluate("(main) => main.scrollTo(0, main.scrollHeight)")
+        page.screenshot(path=picture(f"{name.lower()}-{look}-end"))
+    assert page.viewport_size is not None
+    width = page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, look
+    assert page.evaluate("document.querySelector('main').scrollWidth") <= width, look
+    assert page.evaluate(CONTRAST) == [], look
+    assert page.evaluate(STRUCTURE) == [], look
+    assert unnamed(page) == [], look
 
 
 def test_tabs_by_the_pattern(visit: Visit, demo: Process) -> None:

@@ -433,13 +433,13 @@ async def test_a_start_up_that_hangs_ends_the_server_with_one_line(
 async def test_a_start_up_that_hangs_leaves_the_old_workers_serving(
     folder: Path, source: str
 ) -> None:
-    with start(folder, "--timeout-worker-startup=8") as server:
+    with start(folder, "--timeout-worker-startup=4") as server:
         before = workers_of(server)
         async with websocket(at(server)) as client:
             await client.message()
             (folder / "served.py").write_text(source)
             server.signal(signal.SIGHUP)
-            server.wait_for(GIVEN_UP.replace("1 s", "8 s") + "; the old worker goes on")
+            server.wait_for(GIVEN_UP.replace("1 s", "4 s") + "; the old worker goes on")
             assert workers_of(server) == before
             await client.send(close())
             assert (await client.ended()).code == 1000
@@ -451,11 +451,11 @@ async def test_a_start_up_that_hangs_leaves_the_old_workers_serving(
 
 
 async def test_a_hanging_start_up_after_a_death_is_tried_again(folder: Path) -> None:
-    with start(folder, "--timeout-worker-startup=8") as server:
+    with start(folder, "--timeout-worker-startup=4") as server:
         victims = workers_of(server)
         (folder / "served.py").write_text(HANGING_IMPORT)
         os.kill(min(victims), signal.SIGKILL)
-        server.wait_for(GIVEN_UP.replace("1 s", "8 s") + "$")
+        server.wait_for(GIVEN_UP.replace("1 s", "4 s") + "$")
         (folder / "served.py").write_text(APP)
         await until(lambda: len(workers_of(server)) == 2)
         assert {get(server)[0] for _ in range(20)} <= workers_of(server)

@@ -13,7 +13,7 @@ from longwire.hub import Hub, Member
 
 pytestmark = pytest.mark.anyio
 
-MEMBERS, ROOMS = 3000, 300
+MEMBERS, ROOMS = 1000, 100
 KIB = 1024
 
 SCOPE = {"type": "websocket", "extensions": {"longwire.fanout": {"prepare": Prepared}}}
