@@ -8,6 +8,8 @@ FUZZER = $(VENV)/.fuzzer
 SITE = $(VENV)/.site
 NPM = .artifacts/npm
 MODULES = $(NPM)/.installed
+# Most of a test is waiting: two processes halve the time. ARGS="-n 0" is one, for --pdb.
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 SOURCES = $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx')
 
 .PHONY: help demo modules test test-pure check format build docs bench conformance fuzz soak clean
@@ -19,10 +21,10 @@ demo: $(BUILT) modules ## Serve a page to try it on; open the printed address in
 	$(BIN)/python -m longwire serve examples.demo.app:app
 
 test: $(BUILT) $(TOOLS) modules ## Run the tests on the compiled modules (ARGS="-k close" selects)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-pure: $(BUILT) $(TOOLS) modules ## Run the tests on the interpreted modules
-	$(BIN)/python -m pytest --pure $(ARGS)
+	$(BIN)/python -m pytest --pure $(PARALLEL) $(ARGS)
 
 check: $(BUILT) $(TOOLS) ## Lint, types (mypy, and pyright on user code), layers
 	$(BIN)/ruff check .

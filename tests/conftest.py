@@ -44,6 +44,14 @@ def _refuse_stale_modules() -> None:
                 raise pytest.UsageError(f"{compiled.name} is older than {path}: run `make build`")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests out as tests/parallel.py says; `--dist` asks for something else."""
+    from tests.parallel import Scheduling
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     import longwire.server.session as session
 
@@ -101,9 +109,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def short_patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait a second, not five, for what a package is known not to send."""
+    """Wait 0.4 seconds, not five, for what a package is known not to send."""
     if request.node.get_closest_marker("xfail"):
-        monkeypatch.setattr(wire, "PATIENCE", 1.0)
+        monkeypatch.setattr(wire, "PATIENCE", 0.4)
 
 
 @pytest.fixture

@@ -344,7 +344,7 @@ async def test_a_message_of_the_wrong_kind_leaves_the_connection_open(serve: Ser
 BAD_JSON = ["", "{", '{"a": }', "nul", "[" * 100_000, "\x00", '"' + "x" * 500]
 
 
-@pytest.mark.parametrize("codec", [StandardCodec(), OrjsonCodec(), MsgspecCodec()], ids=repr)
+@pytest.mark.parametrize("codec", [StandardCodec(), OrjsonCodec(), MsgspecCodec()], ids=type)
 @pytest.mark.parametrize("data", BAD_JSON, ids=lambda data: data[:8])
 async def test_bad_json_is_a_value_error_that_shows_little(codec: Any, data: str) -> None:
     for form in (data, data.encode()):
@@ -355,7 +355,7 @@ async def test_bad_json_is_a_value_error_that_shows_little(codec: Any, data: str
         assert str(caught.value).startswith("expected JSON, got ")
 
 
-@pytest.mark.parametrize("codec", [StandardCodec(), OrjsonCodec(), MsgspecCodec()], ids=repr)
+@pytest.mark.parametrize("codec", [StandardCodec(), OrjsonCodec(), MsgspecCodec()], ids=type)
 async def test_codecs_agree(codec: Any) -> None:
     value = {"a": [1, 2.5, None, True, "é😀"], "b": {}}
     assert codec.encode(value) == '{"a":[1,2.5,null,true,"é😀"],"b":{}}'
