@@ -17,9 +17,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+from longwire.engine.assembly import Assembly, not_utf8, too_big
 from longwire.engine.codes import (
     INVALID_PAYLOAD,
-    MESSAGE_TOO_BIG,
     NO_STATUS_RECEIVED,
     NORMAL_CLOSURE,
     PROTOCOL_ERROR,
@@ -45,13 +45,10 @@ from longwire.engine.frames import (
     TEXT,
     FrameHeader,
 )
-from longwire.engine.limits import Limits, max_deflated, max_fragments
-from longwire.engine.masking import append_unmasked, mask, unmask_text
+from longwire.engine.limits import Limits
+from longwire.engine.masking import mask, unmask_text
 from longwire.engine.prepared import Prepared
-from longwire.engine.utf8 import checked_until
 from longwire.errors import LocalProtocolError, RemoteProtocolError
-
-NO_MESSAGE = 0
 
 MAX_PONGS = 32
 """Pongs that wait to be written, 4 KiB of them; then the oldest goes (RFC 6455 section 5.5.3 asks
@@ -82,26 +79,17 @@ class Connection:
     """The protocol of one connection; `masking_key` makes four fresh random bytes (client only)."""
 
     __slots__ = (
-        "_checked",
+        "_assembly",
         "_deflate",
         "_farewell",
-        "_fragments",
         "_header",
         "_is_client",
-        "_is_compressed",
-        "_is_final",
-        "_key",
-        "_left",
         "_masking_key",
         "_max_size",
-        "_message",
-        "_offset",
-        "_opcode",
         "_out",
         "_pongs",
         "_rest",
         "_state",
-        "_wire_size",
     )
 
     def __init__(
@@ -121,18 +109,8 @@ class Connection:
         self._header = FrameHeader()
         # Receiving: a header or control frame that is not all there
         self._rest = b""
-        # ... the payload of the data frame we are in
-        self._left = 0
-        self._key = 0
-        self._offset = 0
-        self._is_final = False
-        # ... the message it belongs to
-        self._opcode = NO_MESSAGE
-        self._is_compressed = False
-        self._message: bytearray | None = None
-        self._checked = 0  # bytes of text already found to be UTF-8
-        self._fragments = 0
-        self._wire_size = 0  # bytes of payload in the frames so far, as they were sent
+        # ... a message that is not all there, or compressed
+        self._assembly: Assembly | None = None
         # Sending
         self._out: bytearray | None = None
         self._pongs: list[bytes] | None = None
@@ -148,7 +126,7 @@ class Connection:
     @property
     def payload_missing(self) -> int:
         """Bytes of the present data frame's payload that have yet to come."""
-        return self._left
+        return 0 if self._assembly is None else self._assembly.missing
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes from the wire, cut anywhere; return what they complete, in order.
@@ -170,7 +148,7 @@ class Connection:
     def receive_eof(self) -> list[Event]:
         """Note that the peer sends nothing more; what it left unfinished is dropped."""
         self._state = CLOSED
-        self._forget_message()
+        self._assembly = None
         self._rest = b""
         return []
 
@@ -179,10 +157,11 @@ class Connection:
         position = 0
         end = len(data)
         while True:
-            if self._left:
-                position = self._read_payload(data, position, events)
-                if self._left:
+            if self._assembly is not None and self._assembly.missing:
+                position = self._assembly.read(data, position)
+                if self._assembly.missing:
                     return
+                self._end_frame(events)
             if position == end:
                 return
             first = data[position]
@@ -207,21 +186,23 @@ class Connection:
                     return
                 continue
             position = start
-            if self._opcode == NO_MESSAGE and first & (FIN | RSV1) == FIN and end - start >= length:
+            if self._assembly is None and first & (FIN | RSV1) == FIN and end - start >= length:
                 # The common case by far: a whole message in one frame in one read.
                 if self._max_size and length > self._max_size:
-                    raise _too_big(self._max_size)
+                    raise too_big(self._max_size)
                 position += length
                 if self._state is OPEN:
                     if first & OPCODE == TEXT:
                         try:
                             events.append(unmask_text(data, start, position, header.key))
                         except UnicodeDecodeError:
-                            raise _not_utf8() from None
+                            raise not_utf8() from None
                     else:
                         events.append(mask(data, start, position, header.key))
                 continue
-            self._start_frame(first, length, header.key)
+            if self._assembly is None:
+                self._assembly = Assembly(first, self._max_size, self._deflate)
+            self._assembly.start_frame(first, length, header.key)
             if length == 0:
                 self._end_frame(events)
 
@@ -234,94 +215,21 @@ class Connection:
             # RFC 7692 section 6: only on the first frame of a message, if agreed upon.
             raise RemoteProtocolError(PROTOCOL_ERROR, "reserved bit 1 is set")
         if opcode == CONTINUATION:
-            if self._opcode == NO_MESSAGE:
+            if self._assembly is None:
                 raise RemoteProtocolError(PROTOCOL_ERROR, "continuation of no message")
         elif opcode in (TEXT, BINARY):
-            if self._opcode != NO_MESSAGE:
+            if self._assembly is not None:
                 raise RemoteProtocolError(PROTOCOL_ERROR, "new message inside another")
         elif not CLOSE <= opcode <= PONG:
             raise RemoteProtocolError(PROTOCOL_ERROR, f"unknown opcode {opcode:#x}")
 
-    def _start_frame(self, first: int, length: int, key: int) -> None:
-        """Enter a data frame whose payload is not, or not simply, all there."""
-        opcode = first & OPCODE
-        if opcode != CONTINUATION:
-            self._opcode = opcode
-            self._is_compressed = first & RSV1 != 0
-            self._message = bytearray()
-            self._checked = 0
-            self._fragments = 0
-            self._wire_size = 0
-        self._fragments += 1
-        if self._fragments > max_fragments(self._wire_size):
-            raise RemoteProtocolError(
-                MESSAGE_TOO_BIG, f"{self._fragments} fragments with {self._wire_size} bytes"
-            )
-        if self._max_size:
-            limit = max_deflated(self._max_size) if self._is_compressed else self._max_size
-            if length > limit - self._wire_size:
-                raise _too_big(self._max_size)
-        self._wire_size += length
-        self._left = length
-        self._key = key
-        self._offset = 0
-        self._is_final = first & FIN != 0
-
-    def _read_payload(self, data: bytes, position: int, events: list[Any]) -> int:
-        """Take what there is of the present frame's payload; return the position behind it."""
-        size = min(self._left, len(data) - position)
-        if size:
-            self._take(data, position, position + size)
-            self._offset = (self._offset + size) & 3
-            self._left -= size
-        if not self._left:
-            self._end_frame(events)
-        return position + size
-
-    def _take(self, data: bytes, start: int, end: int) -> None:
-        """Add payload to the message, inflated if need be, and check it as far as it goes."""
-        message = self._message
-        assert message is not None
-        if self._is_compressed:
-            assert self._deflate is not None
-            chunk = mask(data, start, end, self._key, self._offset)
-            self._deflate.inflate(chunk, message, self._max_size)
-        else:
-            left = self._left - (end - start)
-            size = len(message)
-            is_ascii = append_unmasked(message, data, start, end, self._key, self._offset, left)
-            if is_ascii and self._checked == size:
-                self._checked = len(message)
-                return
-        if self._opcode == TEXT:
-            try:
-                self._checked = checked_until(message, self._checked)
-            except UnicodeDecodeError:
-                raise _not_utf8() from None
-
     def _end_frame(self, events: list[Any]) -> None:
-        if not self._is_final:
-            return
-        message = self._message
-        assert message is not None
-        opcode = self._opcode
-        if self._is_compressed:
-            assert self._deflate is not None
-            self._deflate.end_inflating(message, self._max_size)
-        if self._state is OPEN:
-            if opcode == TEXT:
-                try:
-                    events.append(message.decode())
-                except UnicodeDecodeError:
-                    raise _not_utf8() from None
-            else:
-                events.append(bytes(message))
-        self._forget_message()
-
-    def _forget_message(self) -> None:
-        self._opcode = NO_MESSAGE
-        self._message = None
-        self._left = 0
+        assembly = self._assembly
+        assert assembly is not None
+        if assembly.end():
+            if self._state is OPEN:
+                events.append(assembly.message())
+            self._assembly = None
 
     def _on_control(self, opcode: int, payload: bytes, events: list[Any]) -> None:
         if opcode == PING:
@@ -342,7 +250,7 @@ class Connection:
 
     def _end(self, farewell: bytes) -> None:
         """Parse nothing more; a close frame answers the peer if we have not sent ours."""
-        self._forget_message()
+        self._assembly = None
         if self._state is OPEN:
             self._farewell = farewell
         else:
@@ -482,12 +390,3 @@ def _read_close(payload: bytes) -> tuple[int, str]:
         return code, payload[2:].decode()
     except UnicodeDecodeError:
         raise RemoteProtocolError(INVALID_PAYLOAD, "close reason is not UTF-8") from None
-
-
-def _not_utf8() -> RemoteProtocolError:
-    # No more detail: what the decoder says depends on how the bytes were cut into reads.
-    return RemoteProtocolError(INVALID_PAYLOAD, "text is not UTF-8")
-
-
-def _too_big(limit: int) -> RemoteProtocolError:
-    return RemoteProtocolError(MESSAGE_TOO_BIG, f"message over the limit of {limit} bytes")
