@@ -21,7 +21,7 @@ cdef class Connection:
     cdef FrameHeader _header
     cdef bytes _rest
     cdef Assembly _assembly
-    cdef bytearray _out
+    cdef object _out
     cdef list _pongs
     cdef bytes _farewell
 
@@ -38,9 +38,8 @@ cdef class Connection:
     cdef _fail(self, code, reason, list events)
     cdef _end(self, bytes farewell)
     cdef _add_pong(self, bytes payload)
-    @cython.locals(out=bytearray)
+    @cython.locals(frame=bytes)
     cpdef send_prepared(self, Prepared message)
-    @cython.locals(out=bytearray)
     cpdef data_to_send(self)
     cdef _write_pongs(self)
     cdef _write_control(self, int opcode, payload)

@@ -112,7 +112,7 @@ class Connection:
         # ... a message that is not all there, or compressed
         self._assembly: Assembly | None = None
         # Sending
-        self._out: bytearray | None = None
+        self._out: bytearray | bytes | None = None
         self._pongs: list[bytes] | None = None
         self._farewell: bytes | None = None  # the body of the close frame that answers the peer
 
@@ -298,12 +298,14 @@ class Connection:
         if self._is_client:
             self.send(message.data)
             return
-        out = self._buffer()
+        frame = message.frame
         if self._deflate is not None and message.size >= self._deflate.threshold:
-            out += message.deflated(self._deflate)
+            frame = message.deflated(self._deflate)
             self._deflate.forget()
+        if self._out is None:
+            self._out = frame  # as it is, nothing copied, if nothing follows
         else:
-            out += message.frame
+            self._buffer().extend(frame)
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a ping of at most 125 bytes; LocalProtocolError if it is longer or too late."""
@@ -372,9 +374,10 @@ class Connection:
             write_masked_frame(self._buffer(), first, payload, key)
 
     def _buffer(self) -> bytearray:
-        if self._out is None:
-            self._out = bytearray()
-        return self._out
+        out = self._out
+        if type(out) is not bytearray:
+            out = self._out = bytearray(out or b"")
+        return out
 
 
 def _read_close(payload: bytes) -> tuple[int, str]:
