@@ -98,7 +98,8 @@ async def test_what_a_slow_reader_reads_in_the_end(run: RunHost, policy: Overflo
             elif policy is Overflow.DROP_NEWEST:
                 assert numbers == list(range(400 - dropped))
             else:
-                assert numbers[first:] == [397, 398, 399]
+                assert numbers[-3:] == [397, 398, 399]
+                assert len(numbers[first:]) <= 6  # a key whose turn it was has two
 
 
 async def test_memory_is_bounded(run: RunHost) -> None:

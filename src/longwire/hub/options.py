@@ -16,7 +16,7 @@ class Overflow(Enum):
 
     DROP_OLDEST = "drop oldest"  # what waits longest goes: cursors, telemetry
     DROP_NEWEST = "drop newest"  # the new message goes: what came first counts
-    KEEP_LATEST = "keep latest"  # a message takes the place of the one with its key: prices
+    KEEP_LATEST = "keep latest"  # a message replaces the one with its key: prices
     DISCONNECT = "disconnect"  # close 1013; the client comes back with its position: chat
 
 
@@ -32,7 +32,9 @@ class OnGap(Enum):
 class OutboxOptions:
     """How much may wait for one member, in messages and bytes, and what happens beyond.
 
-    Messages are shared between outboxes: what waits for many is in memory once.
+    Messages are shared between outboxes: what waits for many is in memory once. With KEEP_LATEST
+    a key that is replaced all the time has a second message, so that it has its turn; it is counted
+    among the bytes, and not among the messages.
     """
 
     messages: int = 256

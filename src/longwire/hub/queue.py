@@ -1,4 +1,16 @@
-"""What waits for somebody who is slower than the room: bounded, with a named policy."""
+"""What waits for somebody who is slower than the room: bounded, with a named policy.
+
+With KEEP_LATEST, too, everything leaves in the order in which it came: a value in the place of an
+older one would be ahead of what comes behind it, and a client that had read it, and came back with
+its position, would not be sent that. So a value that replaces another goes to the end. Whoever is
+replaced all the time would never be sent; so a value stays once the first one that it has replaced
+would have been taken, and what comes next of its key waits behind it:
+
+    a1 b2 c3       and a4 comes:                    b2 c3 a4
+    b2 c3 a4       one is taken, d5 and a6 come:    c3 a4 d5 a6
+
+A key that waits is sent after as many others as there were, and once more as many, at most.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +32,30 @@ class Offered(Enum):
 
 
 class BoundedQueue(Generic[Item]):
-    """Items in the order in which they came; `dropped` counts those that were given up."""
+    """Items in the order in which they came; `dropped` counts those that were given up.
 
-    __slots__ = ("_items", "_size", "dropped", "options")
+    With KEEP_LATEST a key has two items here at most. The first of two is outdated: it is no part
+    of the messages that may wait, and of the bytes it is what goes first.
+    """
+
+    __slots__ = (
+        "_items",
+        "_latest",
+        "_outdated",
+        "_place",
+        "_size",
+        "_taken",
+        "dropped",
+        "options",
+    )
 
     def __init__(self, options: OutboxOptions) -> None:
         self.options = options
-        self._items: OrderedDict[object, tuple[Item, int]] = OrderedDict()
+        self._items: OrderedDict[int, tuple[Item, int, str | None]] = OrderedDict()  # by place
+        self._latest: dict[str, tuple[int, int]] = {}  # of each key: place, and when it is due
+        self._outdated: OrderedDict[int, None] = OrderedDict()  # places
+        self._place = 0  # of the item that came last
+        self._taken = 0
         self._size = 0
         self.dropped = 0
 
@@ -41,37 +70,62 @@ class BoundedQueue(Generic[Item]):
 
     def put(self, item: Item, size: int, key: str | None = None) -> Offered:
         """Add an item of `size` bytes, by the policy; alone in the queue it may be of any size."""
-        options = self.options
-        place: object = object()
-        if key is not None and options.overflow is Overflow.KEEP_LATEST:
-            place = key
-            if key in self._items:
-                self._drop(key)
-        while self._items and (
-            len(self._items) >= options.messages or self._size + size > options.bytes
-        ):
-            if options.overflow is Overflow.DISCONNECT:
+        policy = self.options.overflow
+        if policy is not Overflow.KEEP_LATEST:
+            key = None
+        due = 0 if key is None else self._make_way(key)
+        while self._items:
+            is_heavy = self._size + size > self.options.bytes
+            if not is_heavy and len(self._items) - len(self._outdated) < self.options.messages:
+                break
+            if policy is Overflow.DISCONNECT:
                 return Offered.TOO_MUCH
-            if options.overflow is Overflow.DROP_NEWEST:
+            if policy is Overflow.DROP_NEWEST:
                 self.dropped += 1
                 return Offered.REFUSED
-            self._drop(next(iter(self._items)))
-        self._items[place] = item, size
+            self._drop(next(iter(self._outdated if is_heavy and self._outdated else self._items)))
+        self._place += 1
+        self._items[self._place] = item, size, key
         self._size += size
+        if key is not None:
+            self._latest[key] = self._place, due
         return Offered.KEPT
 
     def get(self) -> Item:
         """Take the oldest; KeyError if there is none."""
-        _, (item, size) = self._items.popitem(last=False)
-        self._size -= size
-        return item
+        place, entry = self._items.popitem(last=False)
+        self._taken += 1
+        return self._forget(place, entry)
 
     def clear(self) -> None:
         """Give up everything."""
         self._items.clear()
+        self._latest.clear()
+        self._outdated.clear()
         self._size = 0
 
-    def _drop(self, place: object) -> None:
-        _, size = self._items.pop(place)
-        self._size -= size
+    def _make_way(self, key: str) -> int:
+        """Drop what waits of a key, unless it is to stay; return the number of items that will
+        have been taken when what comes now is.
+        """
+        waiting = self._latest.get(key)
+        if waiting is not None:
+            place, due = waiting
+            if self._taken < due:
+                self._drop(place)
+                return due
+            self._outdated[place] = None
+        return self._taken + len(self._items) + 1
+
+    def _drop(self, place: int) -> None:
+        self._forget(place, self._items.pop(place))
         self.dropped += 1
+
+    def _forget(self, place: int, entry: tuple[Item, int, str | None]) -> Item:
+        item, size, key = entry
+        self._size -= size
+        if place in self._outdated:
+            del self._outdated[place]
+        elif key is not None:
+            del self._latest[key]
+        return item
