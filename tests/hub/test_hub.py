@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed as ClientClosed
 
-from longwire.errors import HubError, InvalidPosition, InvalidRoom, MessageTooLarge
+from longwire.errors import BrokerError, HubError, InvalidPosition, InvalidRoom, MessageTooLarge
 from longwire.hub import (
     Client,
     Event,
@@ -28,7 +28,8 @@ from longwire.hub import (
 )
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
 from tests.hub.conftest import RunHost, received
-from tests.hub.connections import PATIENCE, until
+from tests.hub.connections import PATIENCE, FakeConnection, until
+from tests.hub.world import World
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +68,37 @@ async def test_publish_join_leave(run: RunHost) -> None:
             assert (one.rooms, two.rooms) == ((), ("lobby",))
             assert hub.members("lobby") == [two]
             assert hub.counts().rooms == 1
-            assert (hub.counters.published, hub.counters.delivered) == (4, 4)
+            assert (hub.counters.published, hub.counters.delivered) == (4, 6)
+
+
+@pytest.mark.parametrize("policy", [p for p in Overflow if p is not Overflow.DISCONNECT])
+async def test_every_message_is_delivered_or_dropped(policy: Overflow) -> None:
+    connection = FakeConnection(is_open=False)
+    hub = Hub(outbox=OutboxOptions(2, overflow=policy))
+    async with hub, hub.connect(connection) as member:
+        await member.join("lobby")
+        for number in range(9):
+            await hub.publish("lobby", str(number), key="k", exclude=None if number else member)
+        assert hub.counters.delivered == 0
+        connection.gate.set()
+        await until(lambda: hub.counters.delivered + hub.counters.dropped[policy] == 8)
+        before = hub.counters.delivered
+        assert before == len(connection.sent)
+        connection.error = OSError()
+        await hub.publish("lobby", "lost")
+        await until(lambda: not hub.members("lobby"))
+        assert (hub.counters.published, hub.counters.delivered) == (10, before)
+
+
+async def test_what_the_broker_did_not_take_is_not_published() -> None:
+    hub = Hub(world := World())
+    async with hub:
+        publishing = asyncio.create_task(hub.publish("lobby", "x"))
+        await until(lambda: world.pending)
+        world.fail(world.pending[0], is_applied=False)
+        with pytest.raises(BrokerError):
+            await publishing
+        assert hub.counters.published == 0
 
 
 MESSAGES = ["", "x", "größer " * 300, b"", b"\x00\xff" * 300, {"a": [1, None]}, [], 17, None, True]

@@ -106,6 +106,7 @@ async def test_policies(policy: Overflow, sent: list[str], dropped: int) -> None
         )
         assert connection.sent == sent
         assert hub.counters.dropped == {policy: member.dropped}
+        assert hub.counters.delivered == len(sent)
         if policy is Overflow.DISCONNECT:
             assert member.dropped == 4
             assert connection.closed == (1013, "too slow")

@@ -57,7 +57,7 @@ function describe() {
   const [received, sent, delivered] = RATES.map((name) => chart.highest(name).toLocaleString());
   byId("chart-text").textContent =
     `Most within the last minute: ${received} messages received in a second, ${sent} sent, ` +
-    `${delivered} deliveries in rooms.`;
+    `${delivered} delivered by the hub.`;
 }
 
 // Five sockets in a room of the chat, of which one says something twenty times a second.

@@ -18,9 +18,9 @@ class Counters:
     __slots__ = ("deduplicated", "delivered", "dropped", "gaps", "published", "received")
 
     def __init__(self) -> None:
-        self.published = 0  # by this node
+        self.published = 0  # by this node: what the broker took
         self.received = 0  # publications from the broker, in rooms of this node
-        self.delivered = 0  # messages given to outboxes
+        self.delivered = 0  # messages handed to the server, for one member each
         self.deduplicated = 0  # publications that came twice
         self.gaps = 0  # times that publications were lost beyond the history
         self.dropped: Counter[Overflow] = Counter()  # messages, by policy
@@ -43,7 +43,9 @@ def collect(counters: Counters, members: int, users: int, rooms: int) -> Metrics
         one("gauge", "rooms", "Rooms that somebody here is in.", rooms),
         one("counter", "published", "Messages that this node published.", counters.published),
         one("counter", "received", "Publications in rooms of this node.", counters.received),
-        one("counter", "delivered", "Messages given to members.", counters.delivered),
+        one(
+            "counter", "delivered", "Messages handed to the server for members.", counters.delivered
+        ),
         ("counter", "longwire_hub_dropped", "Messages for slow members, given up.", dropped),
         one("counter", "duplicates", "Publications that came twice.", counters.deduplicated),
         one("counter", "gaps", "Times that the history did not reach back.", counters.gaps),

@@ -305,9 +305,9 @@ class Hub:
     async def _publish(self, room: str, draft: Draft) -> Position | None:
         if not self._rooms.is_open:
             await self._rooms.open()
-        self.counters.published += 1
         window = self._rooms.options_of(room).window
         position = await self._rooms.broker.publish(room, draft, window)
+        self.counters.published += 1
         await self.let_writers_begin()
         return position
 

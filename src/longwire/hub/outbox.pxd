@@ -20,9 +20,10 @@ cdef class Outbox:
     cdef bint _is_sending
 
     cpdef bint post(self, Message message) except -1
+    cdef bint _write_now(self, Message message) except -1
     cdef object _tell_drained(self)
     cdef bint _enqueue(self, Message message) except -1
 
 
-@cython.locals(outbox=Outbox)
+@cython.locals(outbox=Outbox, sent=Py_ssize_t)
 cpdef post_to_all(dict outboxes, Message message, Outbox skipped)

@@ -125,13 +125,19 @@ class Outbox:
 
     def post(self, message: Message) -> bool:
         """Send the message, soon; return whether it was taken. Never waits, never raises."""
-        if self._write is not None and self._task is None:
-            prepared = message.prepared
-            if prepared is None:
-                prepared = message.prepare(self._prepare)  # type: ignore[arg-type]
-            if self._write(prepared):
-                return True
+        if self._write_now(message):
+            self._counters.delivered += 1
+            return True
         return self._enqueue(message)
+
+    def _write_now(self, message: Message) -> bool:
+        """Send the message by the server's own write, if it lends that and nothing waits."""
+        if self._write is None or self._task is not None:
+            return False
+        prepared = message.prepared
+        if prepared is None:
+            prepared = message.prepare(self._prepare)  # type: ignore[arg-type]
+        return self._write(prepared)
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection; what waits is given up. Idempotent."""
@@ -203,6 +209,7 @@ class Outbox:
                     self._is_sending = True
                     await self._deliver(self._queue.get())
                     self._is_sending = False
+                    self._counters.delivered += 1
                 self._tell_drained()
                 if self._write is not None:
                     self._task = None
@@ -252,11 +259,20 @@ class Outbox:
         self._owner.on_lost()
 
 
-def post_to_all(outboxes: dict[str, Outbox], message: Message, skipped: Outbox | None) -> None:
-    """Post one message to many, but for one of them if need be."""
+def post_to_all(outboxes: dict[str, Outbox], message: Message, skipped: Outbox | None) -> int:
+    """Post one message to many, but for one of them if need be; return how many are sent by now.
+
+    The writers count the rest.
+    """
+    sent = 0
     for outbox in outboxes.values():
-        if outbox is not skipped:
-            outbox.post(message)
+        if outbox is skipped:
+            continue
+        if outbox._write_now(message):
+            sent += 1
+        else:
+            outbox._enqueue(message)
+    return sent
 
 
 def _report(what: str, error: Exception) -> None:

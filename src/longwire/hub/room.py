@@ -260,8 +260,7 @@ class Room:
                 )
                 continue
             skipped = None if exclude is None else outboxes.get(exclude)
-            post_to_all(outboxes, message, skipped)
-            self._counters.delivered += len(outboxes) - (skipped is not None)
+            self._counters.delivered += post_to_all(outboxes, message, skipped)
         for reader in list(self._subscriptions):
             reader.take(event)
         for held in self._joining.values():
