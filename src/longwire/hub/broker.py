@@ -53,8 +53,8 @@ class Broker(Protocol):
       Signals of one node stay in order with its own publications.
     - A publication is in the history before, or as, it is delivered: never delivered and not kept.
       It may be delivered twice, or be lost on the way to a node; by `previous` the node sees both.
-    - Each method raises BrokerError if the broker does not answer in time. A publish that raised
-      may have happened; it happens at most once, and is tried again while there is time.
+    - Each method raises BrokerError if the broker does not answer in time, or refuses. A publish
+      that raised may have happened, once at most; it is tried again while there is time.
     - What comes from outside is checked: a malformed event is dropped, with a line in the log.
     """
 

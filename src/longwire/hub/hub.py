@@ -80,6 +80,8 @@ class Hub:
     The hub opens when it is first used; `async with hub:` in a lifespan opens it at the start, so
     that a broker that does not answer stops the start-up, and closes it at the end. What is closed
     raises HubClosed until it is opened again, as by the next lifespan of a test.
+
+    Raises BrokerError for an address that is none, and for one whose package is not installed.
     """
 
     def __init__(
@@ -153,7 +155,7 @@ class Hub:
 
         `connection` is a WebSocket with a send() for ASGI messages (starlette's, FastAPI's,
         Litestar's, ours) or that send() itself; then `scope` says whether the server has more.
-        Raises InvalidRoom for a user that can be none.
+        Raises InvalidRoom for a user that can be none, TypeError for what has no send().
         """
         if user is not None:
             room_of_user(user)
@@ -280,8 +282,8 @@ class Hub:
         latest value of (OutboxOptions, KEEP_LATEST). Returns its position in the history, None
         without history. Never waits for a member: only for the broker to take it.
 
-        Raises InvalidRoom, MessageTooLarge, TypeError for what is no JSON, HubClosed, and
-        BrokerError: then it is not known to have been sent.
+        Raises InvalidRoom, MessageTooLarge, TypeError or ValueError for what is no JSON, no text or
+        no key, HubClosed, and BrokerError: then it is not known to have been sent.
         """
         check_room(room)
         client = None if sender is None else self._client(sender, room)
@@ -294,8 +296,10 @@ class Hub:
         await self._publish(room_of_user(user), Draft(self.encode(message), None, _check_key(key)))
 
     async def disconnect_user(self, user: str, code: int = 1008, reason: str = "") -> None:
-        """Close all connections of a user, on all nodes. Raises as publish() does, and ValueError
-        for a code that cannot be sent (RFC 6455 section 7.4). A reason over 123 bytes is cut.
+        """Close all connections of a user, on all nodes. A reason over 123 bytes is cut.
+
+        Raises InvalidRoom, HubClosed, BrokerError, and ValueError for a code that cannot be sent
+        (RFC 6455 section 7.4), or a reason that is no text.
         """
         check_close_code(code)
         signal = Disconnect(room_of_user(user), code, as_reason(reason))
@@ -326,8 +330,8 @@ class Hub:
             await asyncio.sleep(0)
 
     def encode(self, message: Any) -> str | bytes:
-        """Return a message as it is sent. Raises MessageTooLarge, UnicodeEncodeError for a lone
-        surrogate, and what `encode` raises.
+        """Return a message as it is sent. Raises MessageTooLarge, ValueError (UnicodeEncodeError)
+        for a lone surrogate, and what `encode` raises: TypeError or ValueError for what is no JSON.
         """
         data = message if isinstance(message, (str, bytes)) else self._encode(message)
         if not isinstance(data, (str, bytes)):
@@ -340,12 +344,15 @@ class Hub:
     # ---- questions --------------------------------------------------------------------------
 
     def members(self, room: str) -> list[Member]:
-        """Return the members in the room that are connected to this process."""
+        """Return the members in the room that are connected to this process. Raises InvalidRoom."""
         known = self._rooms.find(check_room(room))
         return [] if known is None else list(known.clients)
 
     async def presence(self, room: str) -> list[Client]:
-        """Return who is in the room, on all nodes, in no order. Raises BrokerError."""
+        """Return who is in the room, on all nodes, in no order.
+
+        Raises InvalidRoom, HubClosed, BrokerError, and HubError if the broker cannot tell.
+        """
         check_room(room)
         await self._rooms.open()
         return await self._rooms.presence.present(room)
@@ -356,7 +363,8 @@ class Hub:
         """Return what was published in the room: after `since` the oldest `limit`, else the latest.
 
         `is_whole` is False if something after `since` is no longer there. Raises HubError for a
-        room without history, InvalidRoom, InvalidPosition, BrokerError.
+        room without history, InvalidRoom, InvalidPosition, ValueError for a negative limit,
+        HubClosed, BrokerError.
         """
         window = self._rooms.options_of(check_room(room)).window
         if not window.size:
@@ -375,7 +383,8 @@ class Hub:
         options: OutboxOptions = READER,
     ) -> Subscription:
         """Return what happens in a room, for the application: `async with hub.subscribe(room) as
-        events:`, then `async for event in events:`. Raises InvalidRoom.
+        events:`, then `async for event in events:`. Raises InvalidRoom; entering the block raises
+        InvalidPosition, HubClosed, BrokerError.
         """
         return Subscription(self, check_room(room), since, options)
 

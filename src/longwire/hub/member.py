@@ -63,7 +63,9 @@ class Member:
         return self.outbox.dropped
 
     async def start(self) -> Self:
-        """Be connected. Raises HubClosed, and BrokerError if there is a user."""
+        """Be connected. Raises HubClosed, BrokerError, and ConnectionClosed if it has ended
+        meanwhile.
+        """
         if not self._is_started:
             self._is_started = True
             try:
@@ -102,19 +104,25 @@ class Member:
         order and once; the answer's `is_recovered` is False if that cannot be had any more, and
         then only what comes from now on is sent. Joining again changes the info.
 
-        Raises InvalidRoom, InvalidPosition, MessageTooLarge for the info, TypeError if it is no
-        JSON, HubClosed, and BrokerError; after any of them, the member is not in the room.
+        What cannot be raises InvalidRoom, InvalidPosition, MessageTooLarge for the info, TypeError
+        or ValueError if it is no JSON, and changes nothing. HubClosed, ConnectionClosed if the
+        member is not, or no longer, connected, BrokerError, and HubError if the room is faster than
+        the reader that comes back: after any of these, the member is not in the room.
         """
         return await self._hub.join(self, room, info, since)
 
     async def leave(self, room: str) -> None:
-        """Be in the room no more. Harmless if it is not."""
+        """Be in the room no more. Harmless if it is not. Raises InvalidRoom.
+
+        If the broker does not answer, the others are told once it does.
+        """
         await self._hub.leave(self, room)
 
     async def send(self, message: Any) -> bool:
         """Send to this member alone, behind what waits for it: str, bytes, or a value for JSON.
 
-        Never waits for the peer; returns whether the message was taken. Raises MessageTooLarge.
+        Never waits for the peer; returns whether the message was taken. Raises MessageTooLarge,
+        and TypeError or ValueError for what is no JSON, or no text.
         """
         is_taken = self.outbox.post(Message(self._hub.encode(message)))
         await self._hub.let_writers_begin()
@@ -123,8 +131,8 @@ class Member:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection; what waits for it is given up. Does not wait. Idempotent.
 
-        Raises ValueError for a code that cannot be sent (RFC 6455 section 7.4). A reason over 123
-        bytes is cut.
+        Raises ValueError for a code that cannot be sent (RFC 6455 section 7.4), or a reason that is
+        no text. One over 123 bytes is cut.
         """
         check_close_code(code)
         self.close_soon(code, as_reason(reason))

@@ -41,6 +41,7 @@ class Subscription:
         return self._queue.dropped
 
     async def __aenter__(self) -> Self:
+        """Begin. Raises InvalidPosition, HubClosed, BrokerError."""
         await self._hub.enter_subscription(self, self._room, self._since)
         return self
 
@@ -56,7 +57,9 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event; StopAsyncIteration once the hub is closed."""
+        """Return the next event; StopAsyncIteration once the hub is closed, HubError once it was
+        not read fast enough.
+        """
         if self._missed:
             return self._missed.popleft()
         while not self._queue:

@@ -36,6 +36,8 @@ class NatsBroker:
     is dead, a server that is silent for one and a half is given up, and every method raises
     BrokerError after the timeout at the latest. `replicas`, 1, 3 or 5, is for the streams when they
     are made. One connection is kept, and 0.5 KB for each room that a node is in.
+
+    Raises BrokerError for an address that is none, and for options that cannot work.
     """
 
     def __init__(

@@ -45,6 +45,8 @@ class RedisBroker:
     rooms. `heartbeat` and `timeout` are seconds: whoever is not heard of for three heartbeats is
     dead, a Redis that is silent for one and a half is given up, and every method raises BrokerError
     after the timeout at the latest. Two connections are kept, whatever the number of rooms.
+
+    Raises BrokerError for an address that is none, and for options that cannot work.
     """
 
     def __init__(
