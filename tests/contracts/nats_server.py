@@ -30,11 +30,14 @@ port: {port}
 jetstream {{
   store_dir: "{folder}"
 }}
-authorization {{
+{who}
+{more}
+"""
+TESTER = """
+authorization {
   user: "tester"
   password: "p%w@rd"
-}}
-{more}
+}
 """
 
 
@@ -45,14 +48,19 @@ def command() -> str | None:
 
 
 class NatsServer:
-    """A process on a port of its own; what it keeps outlives the process, not the test."""
+    """A process on a port of its own; what it keeps outlives the process, not the test.
 
-    def __init__(self, more: str = "") -> None:
+    `more` and `who` are parts of its configuration: anything, and whom it knows.
+    """
+
+    def __init__(self, more: str = "", who: str = TESTER) -> None:
         self.port = fixed_port()
         self._folder = tempfile.TemporaryDirectory()
         self.config = Path(self._folder.name, "config")
         self.log = Path(self._folder.name, "log")
-        self.config.write_text(CONFIG.format(port=self.port, folder=self._folder.name, more=more))
+        self.config.write_text(
+            CONFIG.format(port=self.port, folder=self._folder.name, who=who, more=more)
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nats.aio.msg import Msg
 
 from longwire.hub.brokers.nats.client import Client
-from longwire.hub.brokers.nats.options import Server, options_of
+from longwire.hub.brokers.nats.options import Options, Server
 from longwire.hub.brokers.nats.subjects import MAX_TOKEN, token
 from tests.contracts.nats_server import CREDENTIALS, NatsServer, nats_setting
 
@@ -128,7 +128,7 @@ async def test_a_connection_that_nobody_reads_can_be_given_up(server: NatsServer
 
 
 async def test_tls_is_not_left_out_and_no_credentials_are_sent(server: NatsServer) -> None:
-    options = options_of(f"tls://tester:secret@127.0.0.1:{server.port}")
+    options = Options(f"tls://tester:secret@127.0.0.1:{server.port}")
     assert options.is_tls
     client = Client(lambda message: None, needs_tls=True)
     sent: list[bytes] = []
@@ -140,12 +140,12 @@ async def test_tls_is_not_left_out_and_no_credentials_are_sent(server: NatsServe
 
 
 def test_servers_of_an_address() -> None:
-    servers = options_of("nats://me:p%40w@a,b:5,you@[::1]:6/?prefix=x").servers()
+    servers = Options("nats://me:p%40w@a,b:5,you@[::1]:6/?prefix=x").servers()
     assert [(s.host, s.port, s.user, s.password) for s in servers] == [
         ("a", 4222, "me", "p@w"), ("b", 5, "me", "p@w"), ("::1", 6, "you", None)
     ]  # fmt: skip
     assert "p@w" not in repr(servers)
-    assert options_of("nats://me:p%40w@a,b:5").address == "nats://a:4222,b:5"
+    assert Options("nats://me:p%40w@a,b:5").address == "nats://a:4222,b:5"
 
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=60)

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import random
+import ssl
+from os import PathLike
 
 from nats.aio.msg import Msg
 
@@ -13,6 +15,7 @@ from longwire.errors import BrokerError
 from longwire.hub.broker import Node, Window
 from longwire.hub.brokers.dropped import Dropped
 from longwire.hub.brokers.envelope import InvalidEnvelope, decode, encode_draft, encode_signal
+from longwire.hub.brokers.nats.credentials import Credentials
 from longwire.hub.brokers.nats.link import Link
 from longwire.hub.brokers.nats.options import Options
 from longwire.hub.brokers.nats.presence import AGAIN, Attendance, Roll
@@ -37,6 +40,12 @@ class NatsBroker:
     BrokerError after the timeout at the latest. `replicas`, 1, 3 or 5, is for the streams when they
     are made. One connection is kept, and 0.5 KB for each room that a node is in.
 
+    Who a node is to NATS stands in the address, `user:password@` or `token@`, or is given by one of
+    `user` and `password`, `token`, `user_credentials` (the path of a credentials file, for JWTs)
+    and `nkeys_seed` (the path of a file with a seed); the last two need `nats-py[nkeys]`, and are
+    read again for each connection. With a `tls` context, as with `tls://`, a server that offers no
+    TLS is refused. No error and no line in the log has any of it but a path.
+
     Raises BrokerError for an address that is none, and for options that cannot work.
     """
 
@@ -48,8 +57,15 @@ class NatsBroker:
         heartbeat: float = 5.0,
         timeout: float = 5.0,
         replicas: int = 1,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        user_credentials: str | PathLike[str] | None = None,
+        nkeys_seed: str | PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._options = Options(url, prefix, heartbeat, timeout, replicas)
+        credentials = Credentials(user, password, token, user_credentials, nkeys_seed)
+        self._options = Options(url, prefix, heartbeat, timeout, replicas, credentials, tls)
         self._subjects = Subjects(prefix)
         self._dropped = Dropped(self._options.address)
         self._link = Link(self._options, self)

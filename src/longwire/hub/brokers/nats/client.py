@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,10 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from longwire.hub.brokers.nats.credentials import Credentials
 from longwire.hub.brokers.nats.options import Server
+
+NOBODY = Credentials()
 
 CLOSE_SECONDS = 1.0
 """How long the end of a connection may take that has something to send yet."""
@@ -55,13 +59,19 @@ class Client(NatsClient):
         self._unused: asyncio.Queue[Msg] = asyncio.Queue()
         self._last_error = "the connection ended"
 
-    async def open(self, server: Server, name: str, timeout: float) -> None:
+    async def open(
+        self,
+        server: Server,
+        name: str,
+        timeout: float,
+        credentials: Credentials = NOBODY,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Connect; any error of nats-py or the system, and none of them names a password."""
-        credentials: dict[str, Any] = {}
         if server.user is not None and server.password is not None:
-            credentials = {"user": server.user, "password": server.password}
+            credentials = Credentials(user=server.user, password=server.password)
         elif server.user is not None:
-            credentials = {"token": server.user}
+            credentials = Credentials(token=server.user)
         try:
             await self.connect(
                 [server.url],
@@ -73,7 +83,8 @@ class Client(NatsClient):
                 reconnect_time_wait=0,
                 connect_timeout=timeout,  # type: ignore[arg-type]  # it goes to wait_for
                 ping_interval=NEVER,
-                **credentials,
+                tls=tls,
+                **credentials.arguments(),
             )
         except nats.errors.NoServersError:
             raise OSError(self._last_error) from None

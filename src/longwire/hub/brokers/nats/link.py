@@ -111,10 +111,11 @@ class Link:
         self._next_server += 1
         loop = asyncio.get_running_loop()
         seconds = max(deadline - loop.time(), 0.01)
-        client = Client(self._on_message, self._options.is_tls)
+        options = self._options
+        client = Client(self._on_message, options.is_tls)
         try:
             async with asyncio.timeout(seconds):
-                await client.open(server, "longwire", seconds)
+                await client.open(server, "longwire", seconds, options.credentials, options.tls)
                 self._learn(client, server)
                 self._inbox = client.new_inbox()
                 await client.listen(f"{self._inbox}.*")

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from longwire.errors import BrokerError
 from longwire.hub.brokers import redacted
+from longwire.hub.brokers.nats.credentials import Credentials, tls_of
 
 DEFAULT_PORT = 4222
 PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it begins subjects, and the names of streams
 REPLICAS = (1, 3, 5)
+
+NUMBERS = ("heartbeat", "timeout", "replicas")
+FILES = ("user_credentials", "nkeys_seed")
+TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+NAMES = ("prefix", *NUMBERS, *FILES, *TLS_FILES)
+"""What may stand in the query string of an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,8 @@ class Options:
     """The options of a NatsBroker; BrokerError for those that cannot work.
 
     `prefix` begins every subject, and the names of both streams. `heartbeat` and `timeout` are
-    seconds. `replicas` is how many servers of a cluster keep what is kept.
+    seconds. `replicas` is how many servers of a cluster keep what is kept. Credentials stand in the
+    address or besides, not in both; `tls` is for connections that are to be nothing else.
     """
 
     url: str = field(repr=False)
@@ -43,6 +53,8 @@ class Options:
     heartbeat: float = 5.0
     timeout: float = 5.0
     replicas: int = 1
+    credentials: Credentials = Credentials()
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not PREFIX.fullmatch(self.prefix):
@@ -52,6 +64,8 @@ class Options:
                 raise BrokerError(f"{name}: 0.01 to 3600 seconds; got {seconds}")
         if self.replicas not in REPLICAS:
             raise BrokerError(f"replicas: 1, 3 or 5; got {self.replicas}")
+        if self.credentials and any(server.user is not None for server in self.servers()):
+            raise BrokerError(f"{self.address}: credentials stand in the address or besides it")
 
     @property
     def address(self) -> str:
@@ -61,8 +75,8 @@ class Options:
 
     @property
     def is_tls(self) -> bool:
-        """Whether a server without TLS is refused; with nats:// it is the server's choice."""
-        return urlsplit(self.url).scheme == "tls"
+        """Whether a server without TLS is refused; with nats:// alone it is the server's choice."""
+        return urlsplit(self.url).scheme == "tls" or self.tls is not None
 
     def servers(self) -> list[Server]:
         """Return the servers of the address; BrokerError if it names none.
@@ -94,33 +108,28 @@ def _server(part: str, shown: str) -> Server:
     )
 
 
-def options_of(url: str) -> Options:
-    """Return the options that an address names; BrokerError for what is none."""
+def arguments_of(url: str) -> dict[str, Any]:
+    """Return what an address says beyond where the servers are, as NatsBroker's arguments.
+
+    BrokerError for what is none of them.
+    """
     texts: dict[str, str] = {}
     query = url.partition("?")[2]
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in ("prefix", "heartbeat", "timeout", "replicas") or "@" in query:
+        if name not in NAMES or "@" in query:
             # It is not quoted: it may be the rest of a password that should have been escaped.
-            raise BrokerError(
-                f"{redacted(url)}: its options are prefix, heartbeat, timeout and replicas"
-            )
+            raise BrokerError(f"{redacted(url)}: its options are {', '.join(NAMES)}")
         texts[name] = value
-    options = Options(
-        url,
-        texts.get("prefix", "longwire"),
-        _number("heartbeat", texts.get("heartbeat", "5")),
-        _number("timeout", texts.get("timeout", "5")),
-        int(_number("replicas", texts.get("replicas", "1"))),
-    )
-    options.servers()
-    return options
+    arguments: dict[str, Any] = {
+        name: text for name, text in texts.items() if name not in (*NUMBERS, *TLS_FILES)
+    }
+    arguments |= {name: _number(name, texts[name]) for name in NUMBERS if name in texts}
+    arguments["tls"] = tls_of({name: texts[name] for name in TLS_FILES if name in texts})
+    return arguments
 
 
 def _number(name: str, text: str) -> float:
     try:
-        value = float(text)
+        return int(text) if name == "replicas" else float(text)
     except ValueError:
-        value = float("nan")
-    if value != value or value in (float("inf"), float("-inf")):
-        raise BrokerError(f"{name}: a number; got {text!r}")
-    return value
+        raise BrokerError(f"{name}: a number; got {text!r}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -21,7 +21,7 @@ class Options:
     nodes say that they live, and how long a command may take, a reconnection included.
     """
 
-    url: str
+    url: str = field(repr=False)
     prefix: str = PREFIX
     heartbeat: float = 5.0
     timeout: float = 5.0
