@@ -63,6 +63,65 @@ async def test_an_outage_disconnects_nobody_who_reads(published: int) -> None:
             await until(lambda: connection.sent[-1] == "live")
 
 
+class SlowHistory(ForgetfulBroker):
+    """A broker that reads its history when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_read = asyncio.Event()
+        self.is_asked = False
+
+    async def history(self, *arguments: Any) -> Any:
+        self.is_asked = True
+        await self.may_read.wait()
+        return await super().history(*arguments)
+
+
+LONG = RoomOptions(history_size=5000)
+
+
+async def test_what_was_held_back_disconnects_nobody_who_reads() -> None:
+    """As much as is held comes while the history is read, and more while that is delivered."""
+    broker = SlowHistory()
+    connection = FakeConnection()
+    async with Hub(broker, room=LONG) as hub, hub.connect(connection) as member:
+        await member.join("lobby")
+        broker.is_away = True
+        await broker.publish("lobby", Draft("0"), LONG.window)
+        broker.is_away = False
+        for number in range(1, 4000):
+            await broker.publish("lobby", Draft(str(number)), LONG.window)
+        await until(lambda: broker.is_asked)
+        broker.may_read.set()
+        for number in range(4000, 4500):
+            await broker.publish("lobby", Draft(str(number)), LONG.window)
+            await asyncio.sleep(0)
+        await until(lambda: len(connection.sent) == 4500 or connection.closed)
+        assert connection.closed is None
+        assert connection.sent == [str(number) for number in range(4500)]
+
+
+async def test_who_comes_back_brings_a_room_along_and_disconnects_nobody_who_reads() -> None:
+    broker = ForgetfulBroker()
+    first, second = FakeConnection(), FakeConnection()
+    async with Hub(broker, room=RoomOptions(history_size=2000)) as hub:
+        async with hub.connect(first) as member, hub.connect(second) as other:
+            joined = await member.join("lobby")
+            broker.is_away = True
+            for number in range(1000):
+                await broker.publish("lobby", Draft(str(number)), WINDOW)
+            broker.is_away = False
+            joining = asyncio.create_task(other.join("lobby", since=joined.position))
+            for number in range(1000, 1500):
+                await asyncio.sleep(0)
+                await broker.publish("lobby", Draft(str(number)), WINDOW)
+            assert (await joining).is_recovered
+            for connection in (first, second):
+                await until(lambda c=connection: len(c.sent) == 1500 or c.closed)  # type: ignore[misc]
+                assert connection.closed is None
+                assert connection.sent == [str(number) for number in range(1500)]
+
+
 async def test_a_publisher_that_never_waits_disconnects_nobody_who_reads() -> None:
     connection = FakeConnection()
     async with Hub() as hub, hub.connect(connection) as member:

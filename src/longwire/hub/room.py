@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
@@ -48,8 +49,10 @@ FIRST_DELAY, LAST_DELAY = 0.2, 5.0
 """Seconds before the history is asked for again, doubling, less a random half: not all at once."""
 
 IN_ONE_TURN = 32
-"""Publications of the past that are delivered before the members' writers have their turn: a member
-that reads as fast as it can is not to be taken for one that does not."""
+TURN_SECONDS = 0.005
+"""Publications of the past that are delivered before the members' writers have their turn, and for
+how long: a member that reads as fast as it can is not to be taken for one that does not, and the
+event loop has other things to do."""
 
 
 logger = logging.getLogger("longwire.hub")
@@ -92,6 +95,26 @@ class Held:
         events, self.events = self.events, []
         self._size = 0
         return events
+
+
+class Turns:
+    """Lets the event loop have its turn between what is delivered all at once."""
+
+    __slots__ = ("_end", "_left")
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._left = IN_ONE_TURN
+        self._end = time.monotonic() + TURN_SECONDS
+
+    async def give(self) -> None:
+        """Say that one more is delivered."""
+        self._left -= 1
+        if not self._left or time.monotonic() >= self._end:
+            await asyncio.sleep(0)
+            self._begin()
 
 
 class Room:
@@ -149,8 +172,9 @@ class Room:
         """Begin at this position, with what was held back behind it."""
         self.position = position
         self.is_subscribed = True
-        if not self._release():
-            self.catch_up()
+        held, self._held = self._held, None
+        for publication in [] if held is None else held.take():
+            self._place(publication)
 
     # ---- who is here ------------------------------------------------------------------------
 
@@ -171,7 +195,7 @@ class Room:
         try:
             # From the older of both places: the room comes along if it is behind.
             history = await self._read_history(_older(since, self.position))
-            self._advance(history)
+            await self._advance(history)
             end = history.position
             is_recovered = (
                 history.is_whole
@@ -232,17 +256,21 @@ class Room:
         """Take an event from the broker."""
         if isinstance(event, Publication):
             self._counters.received += 1
-            if self._held is not None:
-                self._held.add(event)
-            elif not self._follow(event):
-                self._held = Held()
-                self._held.add(event)
-                self.catch_up()
+            self._place(event)
         elif isinstance(event, Disconnect):
             for member in list(self.clients):
                 member.close_soon(event.code, event.reason)
         else:
             self.deliver(event)
+
+    def _place(self, publication: Publication) -> None:
+        """Deliver the publication, or hold it back until its place is clear."""
+        if self._held is not None:
+            self._held.add(publication)
+        elif not self._follow(publication):
+            self._held = Held()
+            self._held.add(publication)
+            self.catch_up()
 
     def deliver(self, event: Publication | Join | Leave | Gap) -> None:
         """Give the event to everybody here; a format that fails costs its own members only."""
@@ -318,12 +346,12 @@ class Room:
                 await self._bridge(history)
             elif known is not None and known.epoch == history.position.epoch:
                 await self._deliver_in_turns(history.publications)
-            if self._release():
+            if await self._release():
                 if not self._is_stale:
                     return
                 self._held = Held()
             attempts = attempts + 1 if self.position == known else 0
-        self._release_what_follows()
+        await self._release_what_follows()
 
     def _log_failure(self, error: Exception, failures: int) -> None:
         if not isinstance(error, BrokerError):
@@ -331,27 +359,20 @@ class Room:
         elif failures == 1:  # one line for each room is enough
             logger.warning("room %r cannot catch up yet: %s", self.name, error)
 
-    def _advance(self, history: History) -> None:
+    async def _advance(self, history: History) -> None:
         """Deliver what the room has missed up to the end of this history, if it is whole."""
         known = self.position
-        if not history.is_whole or known is None or known.epoch != history.position.epoch:
-            return
-        for publication in history.publications:
-            if not _is_known(publication, self.position):
-                self.position = publication.position
-                self.deliver(publication)
+        if history.is_whole and known is not None and known.epoch == history.position.epoch:
+            await self._deliver_in_turns(history.publications)
 
     async def _deliver_in_turns(self, publications: list[Publication]) -> None:
-        """Deliver what is not known yet; now and then the members' writers have their turn.
-
-        What is published meanwhile is held back.
-        """
-        for number, publication in enumerate(publications, 1):
+        """Deliver what is not known yet; what is published meanwhile is held back."""
+        turns = Turns()
+        for publication in publications:
             if not _is_known(publication, self.position):
                 self.position = publication.position
                 self.deliver(publication)
-            if number % IN_ONE_TURN == 0:
-                await asyncio.sleep(0)
+                await turns.give()
 
     async def _bridge(self, history: History) -> None:
         """Go on behind a gap, by the policy."""
@@ -368,23 +389,28 @@ class Room:
             if self.position.epoch == history.position.epoch:
                 self.position = max(self.position, history.position, key=lambda at: at.offset)
 
-    def _release(self) -> bool:
+    async def _release(self) -> bool:
         """Deliver what was held back, as far as it follows; return whether all of it did."""
-        held, self._held = self._held, None
-        events = [] if held is None else held.take()
-        for index, event in enumerate(events):
-            if not self._follow(event):
-                self._held = Held()
-                for rest in events[index:]:
-                    self._held.add(rest)
-                return False
+        turns = Turns()
+        while self._held is not None and (events := self._held.take()):
+            for index, event in enumerate(events):
+                if not self._follow(event):
+                    for rest in [*events[index:], *self._held.take()]:
+                        self._held.add(rest)
+                    return False
+                await turns.give()
+        self._held = None
         return True
 
-    def _release_what_follows(self) -> None:
+    async def _release_what_follows(self) -> None:
         """Deliver what was held back and follows; the history does not have the rest."""
-        held, self._held = self._held, None
-        events = [] if held is None else held.take()
-        dropped = sum(not self._follow(event) for event in events)
+        turns = Turns()
+        dropped = 0
+        while self._held is not None and (events := self._held.take()):
+            for event in events:
+                dropped += not self._follow(event)
+                await turns.give()
+        self._held = None
         logger.warning("room %r: %d publications outside of its history", self.name, dropped)
 
     def stop(self) -> asyncio.Task[None] | None:
