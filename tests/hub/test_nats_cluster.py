@@ -14,9 +14,9 @@ import nats.errors
 import pytest
 
 from longwire.errors import BrokerError
-from longwire.hub.broker import Window
+from longwire.hub.broker import Presence, Window
 from longwire.hub.brokers import broker_at
-from longwire.hub.events import Draft
+from longwire.hub.events import Client, Draft
 from tests.contracts.nats_server import CREDENTIALS, NatsServer, command
 from tests.contracts.settings import RecordingNode
 from tests.ports import fixed_port
@@ -35,8 +35,8 @@ cluster {{
   routes: [{routes}]
 }}
 """
-WINDOW = Window(5000, 600.0)
-TIMEOUT = 20.0
+WINDOW = Window(9000, 600.0)
+PATIENCE = 20.0
 
 
 @contextlib.asynccontextmanager
@@ -94,10 +94,16 @@ async def open_node(url: str) -> RecordingNode:
                 await asyncio.sleep(0.2)
 
 
+async def enter(node: RecordingNode, id: str) -> None:
+    assert isinstance(node.broker, Presence)
+    await node.broker.enter("lobby", Client(id))
+
+
 async def test_a_leader_that_dies_loses_nothing_and_doubles_nothing() -> None:
+    """With the timeout that is one by itself, nothing raises: who publishes or joins waits."""
     async with cluster() as servers:
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
-        url = f"nats://tester:p%25w%40rd@{hosts}?replicas=3&heartbeat=1&timeout={TIMEOUT}"
+        url = f"nats://tester:p%25w%40rd@{hosts}?replicas=3&heartbeat=1"
         near, far = await open_node(url), await open_node(url)
         since = await far.subscribe("lobby", WINDOW)
         done: list[str] = []
@@ -119,7 +125,17 @@ async def test_a_leader_that_dies_loses_nothing_and_doubles_nothing() -> None:
         leader = await leader_of(servers, "longwire_rooms")
         await asyncio.to_thread(servers[leader].kill)
         before = len(done)
-        async with asyncio.timeout(TIMEOUT):
+        began = time.monotonic()
+        late = RecordingNode(broker_at(url))
+        await asyncio.gather(
+            late.broker.open(late),
+            far.broker.subscribe("attic", WINDOW),
+            far.broker.history("lobby", WINDOW),
+            *(enter(far, f"c{i}") for i in range(3)),
+        )
+        await late.broker.subscribe("lobby", WINDOW)
+        joined = time.monotonic() - began
+        async with asyncio.timeout(PATIENCE):
             while len(done) < before + 100:
                 await asyncio.sleep(0.05)
         is_over = True
@@ -128,5 +144,5 @@ async def test_a_leader_that_dies_loses_nothing_and_doubles_nothing() -> None:
         kept = [str(p.data) for p in history.publications]
         assert history.is_whole
         assert sorted(kept) == sorted(done)
-        print(f"{len(done)} published; the longest took {longest:.1f} s")
-        await asyncio.gather(near.broker.close(), far.broker.close())
+        print(f"{len(done)} published, joined in {joined:.1f} s; the longest took {longest:.1f} s")
+        await asyncio.gather(*(node.broker.close() for node in (near, far, late)))

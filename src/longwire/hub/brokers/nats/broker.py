@@ -17,7 +17,7 @@ from longwire.hub.brokers.dropped import Dropped
 from longwire.hub.brokers.envelope import InvalidEnvelope, decode, encode_draft, encode_signal
 from longwire.hub.brokers.nats.credentials import Credentials
 from longwire.hub.brokers.nats.link import Link
-from longwire.hub.brokers.nats.options import Options
+from longwire.hub.brokers.nats.options import CLUSTER_TIMEOUT, TIMEOUT, Options
 from longwire.hub.brokers.nats.presence import AGAIN, Attendance, Roll
 from longwire.hub.brokers.nats.rooms import Rooms, sequence_of
 from longwire.hub.brokers.nats.streams import Streams
@@ -37,8 +37,9 @@ class NatsBroker:
     `prefix` begins every subject and stream; hubs with the same one, in the same account, share
     their rooms. `heartbeat` and `timeout` are seconds: whoever is not heard of for three heartbeats
     is dead, a server that is silent for one and a half is given up, and every method raises
-    BrokerError after the timeout at the latest. `replicas`, 1, 3 or 5, is for the streams when they
-    are made. One connection is kept, and 0.5 KB for each room that a node is in.
+    BrokerError after the timeout at the latest: 5 seconds, or 15 with replicas, so that none is
+    raised while these elect a leader. `replicas`, 1, 3 or 5, is for the streams when they are made.
+    One connection is kept, and 0.5 KB for each room that a node is in.
 
     Who a node is to NATS stands in the address, `user:password@` or `token@`, or is given by one of
     `user` and `password`, `token`, `user_credentials` (the path of a credentials file, for JWTs)
@@ -55,7 +56,7 @@ class NatsBroker:
         *,
         prefix: str = "longwire",
         heartbeat: float = 5.0,
-        timeout: float = 5.0,
+        timeout: float | None = None,
         replicas: int = 1,
         user: str | None = None,
         password: str | None = None,
@@ -64,6 +65,8 @@ class NatsBroker:
         nkeys_seed: str | PathLike[str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        if timeout is None:
+            timeout = TIMEOUT if replicas == 1 else CLUSTER_TIMEOUT
         credentials = Credentials(user, password, token, user_credentials, nkeys_seed)
         self._options = Options(url, prefix, heartbeat, timeout, replicas, credentials, tls)
         self._subjects = Subjects(prefix)

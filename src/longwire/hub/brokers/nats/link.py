@@ -26,8 +26,9 @@ FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5
 """Seconds between attempts to ask where nobody listens: a stream's leader is being elected."""
 
 TRIES = 3
-"""An answer that does not come within the timeout by this is asked for again: what was asked of a
-leader that died is not answered by the next."""
+MOST_PATIENCE = 2.5
+"""An answer that does not come within the timeout by this, or so many seconds, is asked for again:
+what was asked of a leader that died is not answered by the next."""
 
 HEADERS_ROOM = 1024
 """Bytes that headers may have of the largest message a server takes."""
@@ -269,9 +270,9 @@ class Link:
         while True:
             client = await self._connected(deadline)
             self._check_size(client, payload)
-            patience = min(deadline, loop.time() + self._options.timeout / TRIES)
+            patience = min(self._options.timeout / TRIES, MOST_PATIENCE)
             try:
-                async with asyncio.timeout_at(patience):
+                async with asyncio.timeout_at(min(deadline, loop.time() + patience)):
                     answers = await self._collect(client, subject, payload, headers, is_last)
                 if not _is_unheard(answers[0]):
                     return answers

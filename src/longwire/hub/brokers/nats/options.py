@@ -16,6 +16,12 @@ DEFAULT_PORT = 4222
 PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it begins subjects, and the names of streams
 REPLICAS = (1, 3, 5)
 
+TIMEOUT = 5.0
+CLUSTER_TIMEOUT = 15.0
+"""Seconds that anything may take, unless told otherwise: with one replica, and with more. If the
+leader of these dies, the others wait for 4 to 9 s before they elect another one, and for less than
+one more if they do not agree at once: who publishes or joins meanwhile waits, without an error."""
+
 NUMBERS = ("heartbeat", "timeout", "replicas")
 FILES = ("user_credentials", "nkeys_seed")
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -51,7 +57,7 @@ class Options:
     url: str = field(repr=False)
     prefix: str = "longwire"
     heartbeat: float = 5.0
-    timeout: float = 5.0
+    timeout: float = TIMEOUT
     replicas: int = 1
     credentials: Credentials = Credentials()
     tls: ssl.SSLContext | None = field(default=None, repr=False)
