@@ -17,7 +17,7 @@ from longwire.hub import Hub
 from tests.conftest import Serve
 from tests.hub.conftest import RunHost, received
 from tests.hub.connections import FakeConnection, turns, until
-from tests.hub.world import World
+from tests.hub.world import Call, World
 
 pytestmark = pytest.mark.anyio
 
@@ -290,3 +290,63 @@ async def test_the_end_waits_until_a_lost_member_has_left() -> None:
             assert world.present_  # the broker is still being told
         assert world.present_ == {}
         assert hub.members("lobby") == []
+
+
+# ---- closed and opened again under what is still on its way -------------------------------------
+
+
+async def pending(world: World, kind: str) -> Call:
+    """Answer what the broker is asked until it is asked for this; return that."""
+    while True:
+        for call in [call for call in world.pending if not call.answer.done()]:
+            if call.kind == kind:
+                return call
+            world.answer(call)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "failed"])
+@pytest.mark.parametrize(
+    ("who", "stage"),
+    [("member", "subscribe"), ("member", "history"), ("member", "enter"),
+     ("subscription", "subscribe"), ("subscription", "history")],
+)  # fmt: skip
+async def test_what_began_before_a_close_changes_nothing_after_it(
+    who: str, stage: str, is_answered: bool
+) -> None:
+    """The broker has answered, or failed, before the close; it is heard when the hub is open again,
+    and somebody else in the room."""
+    hub = Hub(world := World(window=5))
+    await hub.open()
+    since = str(world.publish_here())
+    old = await hub.connect(FakeConnection()).start()
+    opening = old.join("lobby", since=since)
+    if who == "subscription":
+        opening.close()
+        opening = hub.subscribe("lobby", since=since).__aenter__()  # type: ignore[assignment]
+    task = asyncio.create_task(opening)
+    late = await pending(world, stage)
+    late.apply()
+    await hub.close()
+    await hub.open()
+    world.is_prompt = True
+    connection = FakeConnection()
+    async with hub.connect(connection) as member:
+        await member.join("lobby")
+        if is_answered:
+            late.answer.set_result(late.result)
+        else:
+            late.answer.set_exception(BrokerError("no answer"))
+        with pytest.raises((HubClosed, ConnectionClosed, BrokerError)):
+            await task
+        await turns()
+        assert hub.members("lobby") == [member]
+        assert set(world.present_) == {member.id}
+        assert world.is_subscribed
+        world.publish_here("new")
+        while world.in_flight:
+            world.deliver()
+        await until(lambda: connection.sent)
+        assert connection.sent == ["new"]
+    await hub.close()
+    assert (world.present_, world.is_subscribed) == ({}, False)

@@ -231,6 +231,7 @@ class Hub:
                 member.rooms += (name,)
             await self._rooms.enter(room, client)
             self._check_connected(member)
+            self._rooms.check(room)
         except BaseException:
             _forget_room(member, name)
             self._rooms.start(self._remove(member, name, client))
@@ -402,8 +403,7 @@ class Hub:
         room = await self._rooms.hold(name)
         try:
             await room.admit(subscription, Client(self._rooms.id), since)
-            if self._rooms.is_closed:
-                raise HubClosed("the hub was closed meanwhile")
+            self._rooms.check(room)
             self._subscriptions.add(subscription)
         finally:
             self._rooms.release(room)

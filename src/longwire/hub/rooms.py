@@ -157,20 +157,34 @@ class Rooms:
 
     async def _subscribe(self, room: Room) -> None:
         async with room.lock:
-            if self.is_closed:
-                raise HubClosed("the hub was closed meanwhile")
+            self.check(room)
             if not room.is_subscribed:
                 room.subscribing()
-                room.subscribed(await self.broker.subscribe(room.name, room.options.window))
+                position = await self.broker.subscribe(room.name, room.options.window)
+                self.check(room)
+                room.subscribed(position)
+
+    def check(self, room: Room) -> None:
+        """Raise HubClosed if the hub was closed since the room was found.
+
+        It may be open again by now, and have another room of this name.
+        """
+        if self.is_closed or not self._knows(room):
+            raise HubClosed("the hub was closed meanwhile")
+
+    def _knows(self, room: Room) -> bool:
+        return self._rooms.get(room.name) is room
 
     def release(self, room: Room) -> asyncio.Task[None] | None:
         """Let go of the room; if nobody is left, return what ends its subscription."""
         room.holds -= 1
-        return self.start(self._unsubscribe(room)) if room.is_empty else None
+        if room.is_empty and self._knows(room):
+            return self.start(self._unsubscribe(room))
+        return None
 
     async def _unsubscribe(self, room: Room) -> None:
         async with room.lock:
-            if not room.is_empty:
+            if not room.is_empty or not self._knows(room):
                 return
             room.stop()
             if room.is_asked_for:  # who waited for the answer may have been cancelled
@@ -180,7 +194,7 @@ class Rooms:
                 except BrokerError as error:
                     logger.warning("unsubscribing from room %r: %s", room.name, error)
             # It stays in the table until now, so that whoever joins meanwhile waits for the lock.
-            if room.is_empty and self._rooms.get(room.name) is room:
+            if room.is_empty and self._knows(room):
                 del self._rooms[room.name]
 
     def _reader_of(self, name: str) -> Callable[[Position | None], Coroutine[Any, Any, History]]:
