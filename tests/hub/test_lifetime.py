@@ -197,6 +197,33 @@ async def test_who_is_never_accepted_is_gone(run: RunHost) -> None:
         await until(lambda: not hub.counts().members and not hub.counts().rooms)
 
 
+async def test_who_is_not_accepted_is_let_go(
+    run: RunHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler that never accepts, and lives on: nobody tries to send to its client for ever."""
+    monkeypatch.setattr("longwire.hub.outbox.ACCEPT_SECONDS", 0.2)
+    hub = Hub()
+    over = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        async with hub.connect(send, scope=scope) as member:
+            await member.join("lobby")
+            await hub.publish("lobby", "x")
+            await over.wait()
+
+    async with hub, run(hub, app=app) as host:
+        opening = asyncio.create_task(
+            websockets.connect(f"ws://{host.host}:{host.port}/").__aenter__()
+        )
+        await until(lambda: hub.counts().members)
+        await until(lambda: not hub.counts().members and not hub.counts().rooms)
+        assert "a member was not accepted in 0.2 s" in caplog.text
+        over.set()
+        with pytest.raises((websockets.InvalidStatus, ClientClosed, EOFError)):
+            await opening
+
+
 # ---- cancelled at every step --------------------------------------------------------------------
 
 

@@ -35,8 +35,10 @@ CLOSE_AT_END = 1.0
 """Seconds that the end of a member waits for its close to be taken."""
 
 ACCEPT_POLL = 0.05
-"""Seconds between two attempts to send to a connection that is not yet accepted: servers say so by
-a RuntimeError, and tell nobody when it changes. The handshake timeout bounds it."""
+ACCEPT_SECONDS = 60.0
+"""Seconds between two attempts to send to a connection that is not yet accepted, and for all of
+them: servers say so by a RuntimeError, and tell nobody when it changes. Some say the same of one
+that was refused or closed, and some have no timeout for a handler that never accepts."""
 
 FAULTS = (TypeError, AttributeError, LookupError, NameError, AssertionError, ArithmeticError)
 """What no server raises for a connection that has ended."""
@@ -225,16 +227,26 @@ class Outbox:
         asgi = message.to_asgi()
         if self._prepare is not None and self._write is None:
             asgi["attach"] = self._attach
+        if self._has_sent:
+            await self._send(asgi)
+        else:
+            await self._send_first(asgi)
+
+    async def _send_first(self, asgi: dict[str, Any]) -> None:
+        """Send as soon as the connection is accepted; the server's error if that takes too long."""
+        now = asyncio.get_running_loop().time
+        end = now() + ACCEPT_SECONDS
         while not self._has_sent:
             try:
                 await self._send(asgi)
                 self._has_sent = True
-                return
             except RuntimeError as error:
                 if isinstance(error, OSError):
                     raise
+                if now() >= end:
+                    logger.warning("a member was not accepted in %g s: %s", ACCEPT_SECONDS, error)
+                    raise
                 await asyncio.sleep(ACCEPT_POLL)
-        await self._send(asgi)
 
     def _attach(self, write: Callable[[Any], bool]) -> None:
         self._write = write
