@@ -7,15 +7,20 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from longwire.hub.broker import Broker, Window
+import pytest
+
+from longwire.hub.broker import Broker, Presence, Window
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
-from longwire.hub.events import Position, Publication, RoomEvent
+from longwire.hub.events import Client, Draft, Position, Publication, RoomEvent
 
 PATIENCE = 5.0
 """Seconds until what a test waits for is taken never to happen."""
 
 WINDOW = Window(100, 60.0)
 NO_HISTORY = Window(0, 0.0)
+
+ALICE = Client("c1", "alice", {"name": "Alice Ω", "seats": [1, None, 2.5]})
+BOB = Client("c2")
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -71,6 +76,19 @@ class RecordingNode:
         position = await self.broker.subscribe(room, window)
         assert position is not None
         return position
+
+
+async def publish(broker: Broker, room: str, *data: str, window: Window = WINDOW) -> list[Position]:
+    """Publish them one after the other; return their positions."""
+    positions = [await broker.publish(room, Draft(text), window) for text in data]
+    return [position for position in positions if position is not None]
+
+
+def presence(node: RecordingNode) -> Presence:
+    """Return the node's broker, which can tell who is present, or skip the test."""
+    if not isinstance(node.broker, Presence):
+        pytest.skip("a broker without Presence")
+    return node.broker
 
 
 class Setting:

@@ -17,34 +17,17 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from longwire.errors import BrokerError
-from longwire.hub.broker import Presence
 from longwire.hub.brokers import broker_at
 from longwire.hub.events import Client, Draft, Join, Leave, Publication
-from tests.contracts.brokers import REMOTES
 from tests.contracts.proxy import Proxy, proxy_to
 from tests.contracts.remote import Remote
-from tests.contracts.settings import NO_HISTORY, WINDOW, RecordingNode, until
+from tests.contracts.settings import ALICE, BOB, NO_HISTORY, WINDOW, RecordingNode, presence, until
 from tests.process import ROOT
 
 pytestmark = pytest.mark.anyio
 
 MARGIN = 0.5
 """Seconds that a busy machine may take beyond what a broker promises."""
-
-ALICE = Client("c1", "alice")
-BOB = Client("c2")
-
-
-@pytest.fixture(params=REMOTES)
-async def remote(request: pytest.FixtureRequest) -> AsyncIterator[Remote]:
-    async with REMOTES[request.param]() as remote:
-        yield remote
-
-
-def presence(node: RecordingNode) -> Presence:
-    if not isinstance(node.broker, Presence):
-        pytest.skip("a broker without Presence")
-    return node.broker
 
 
 @contextlib.asynccontextmanager

@@ -41,7 +41,7 @@ class Nodes:
             stored = self.rooms.find(name)
             assert stored is None or not stored.nodes, name
         assert not hub._rooms._tasks or await self.settled()
-        assert not hub._departing
+        assert not hub._membership._departing
         assert not hub._rooms._owed
 
     async def settled(self) -> bool:
@@ -199,4 +199,6 @@ async def test_nothing_leaks(run: RunHost) -> None:
         gc.collect()
         assert not [task for task in watched if task() is not None]
         assert not [o for o in gc.get_objects() if type(o) is Member]
-        assert hub.counts().members == len(hub._departing) == len(hub._rooms._tasks) == 0
+        assert (
+            hub.counts().members == len(hub._membership._departing) == len(hub._rooms._tasks) == 0
+        )

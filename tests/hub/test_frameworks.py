@@ -33,7 +33,7 @@ from tests.hub.connections import until
 pytestmark = pytest.mark.anyio
 
 
-async def talk(member: Member, hear: Callable[[], Awaitable[str]]) -> None:
+async def talk(hub: Hub, member: Member, hear: Callable[[], Awaitable[str]]) -> None:
     """Be in the lobby; what is heard is published, `close` closes."""
     async with member:
         await member.join("lobby")
@@ -41,14 +41,14 @@ async def talk(member: Member, hear: Callable[[], Awaitable[str]]) -> None:
             if (heard := await hear()) == "close":
                 await member.close(4000, "bye")
             else:
-                await member._hub.publish("lobby", heard)
+                await hub.publish("lobby", heard)
 
 
 def starlette(hub: Hub) -> Any:
     async def endpoint(websocket: StarletteWebSocket) -> None:
         await websocket.accept()
         with contextlib.suppress(WebSocketDisconnect):
-            await talk(hub.connect(websocket, user="ann"), websocket.receive_text)
+            await talk(hub, hub.connect(websocket, user="ann"), websocket.receive_text)
 
     return Starlette(routes=[WebSocketRoute("/", endpoint)])
 
@@ -60,7 +60,7 @@ def fastapi(hub: Hub) -> Any:
     async def endpoint(websocket: FastAPIWebSocket) -> None:
         await websocket.accept()
         with contextlib.suppress(WebSocketDisconnect):
-            await talk(hub.connect(websocket, user="ann"), websocket.receive_text)
+            await talk(hub, hub.connect(websocket, user="ann"), websocket.receive_text)
 
     return app
 
@@ -69,7 +69,7 @@ def toolkit(hub: Hub) -> Any:
     async def endpoint(websocket: longwire.WebSocket) -> None:
         await websocket.accept()
         with contextlib.suppress(longwire.WebSocketDisconnect):
-            await talk(hub.connect(websocket, user="ann"), websocket.receive_text)
+            await talk(hub, hub.connect(websocket, user="ann"), websocket.receive_text)
 
     return longwire.websocket_app(endpoint)
 
@@ -79,7 +79,7 @@ def litestar(hub: Hub) -> Any:
     async def endpoint(socket: LitestarWebSocket[Any, Any, Any]) -> None:
         await socket.accept()
         with contextlib.suppress(LitestarDisconnect):
-            await talk(hub.connect(socket, user="ann"), socket.receive_text)
+            await talk(hub, hub.connect(socket, user="ann"), socket.receive_text)
 
     return Litestar([endpoint])
 
@@ -115,7 +115,7 @@ def quart(hub: Hub) -> Any:
         await quart_websocket.accept()
         scope: Any = quart_websocket.scope
         hear: Any = quart_websocket.receive
-        await talk(hub.connect(scope["tests.send"], scope=scope, user="ann"), hear)
+        await talk(hub, hub.connect(scope["tests.send"], scope=scope, user="ann"), hear)
 
     async def door(scope: Any, receive: Any, send: Any) -> None:
         own: Any = {**scope, "tests.send": send}

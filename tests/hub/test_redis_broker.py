@@ -213,40 +213,40 @@ async def test_a_node_that_was_taken_out_in_part_enters_again(setting: RedisSett
 # Doubts
 
 
-async def test_a_publication_whose_answer_was_lost_keeps_its_position(
-    setting: RedisSetting,
-) -> None:
+@contextlib.asynccontextmanager
+async def answer_lost(
+    setting: RedisSetting, window: Window, others: list[str], theirs: Window
+) -> AsyncIterator[tuple[RecordingNode, asyncio.Task[Position | None]]]:
+    """Publish "a", lose the answer, and publish the others, by another node, before it is asked for
+    again."""
     async with setting.node() as near, proxy_to(setting.port) as proxy:
-        await near.subscribe("lobby")
-        async with setting.node_of(broker_at(setting.url(proxy.port))) as far:
-            proxy.hold_answers()
-            publishing = asyncio.create_task(far.broker.publish("lobby", Draft("a"), WINDOW))
-            await near.until_data("a")
-            for i in range(250):
-                await near.broker.publish("lobby", Draft(str(i)), Window(300, 60))
-            proxy.cut()
-            proxy.forward()
-            assert await publishing == near.publications[0].position
-        await near.until_data("249")
-        assert near.data.count("a") == 1
-
-
-async def test_what_the_history_has_lost_is_not_published_again(setting: RedisSetting) -> None:
-    window = Window(3, 60)
-    async with setting.node() as near, proxy_to(setting.port) as proxy:
-        await near.subscribe("lobby", window)
+        await near.subscribe("lobby", theirs)
         async with setting.node_of(broker_at(setting.url(proxy.port))) as far:
             proxy.hold_answers()
             publishing = asyncio.create_task(far.broker.publish("lobby", Draft("a"), window))
             await near.until_data("a")
-            for text in "bcd":
-                await near.broker.publish("lobby", Draft(text), window)
+            for text in others:
+                await near.broker.publish("lobby", Draft(text), theirs)
             proxy.cut()
             proxy.forward()
-            with pytest.raises(BrokerError, match="too small to tell"):
-                await publishing
-        await near.until_data("d")
-        assert near.data == ["a", "b", "c", "d"]
+            yield near, publishing
+        await near.until_data(others[-1])
+        assert near.data == ["a", *others]
+
+
+async def test_a_publication_whose_answer_was_lost_keeps_its_position(
+    setting: RedisSetting,
+) -> None:
+    others = [str(i) for i in range(250)]
+    async with answer_lost(setting, WINDOW, others, Window(300, 60)) as (near, publishing):
+        assert await publishing == near.publications[0].position
+
+
+async def test_what_the_history_has_lost_is_not_published_again(setting: RedisSetting) -> None:
+    few = Window(3, 60)
+    async with answer_lost(setting, few, ["b", "c", "d"], few) as (_, publishing):
+        with pytest.raises(BrokerError, match="too small to tell"):
+            await publishing
 
 
 async def test_what_a_killed_redis_may_have_forgotten_is_not_published_again(

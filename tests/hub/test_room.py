@@ -166,7 +166,7 @@ class Play:
         elif action == "lost" and self.people:
             someone = self.pick(self.people)
             someone.is_in = False
-            self.hub.forget(someone.member)
+            self.hub._membership.forget(someone.member)
             self.people.remove(someone)
             self.gone.append(someone)
 

@@ -3,7 +3,7 @@
     hub --publish, signal, enter, exit--> broker --on_event--> the hub of every node in the room
 
 A node is one hub: a process, as a rule. Brokers for other systems implement Broker, and Presence
-if they can; tests/contracts/test_brokers.py is the suite that holds them to what is said here.
+if they can; tests/contracts/test_broker*.py are the suite that holds them to what is said here.
 """
 
 from __future__ import annotations

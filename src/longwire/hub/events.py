@@ -39,6 +39,15 @@ class Position:
             raise InvalidPosition(f"a position is offset:epoch, as in 17:k3x9; got {text[:80]!r}")
         return cls(int(match["offset"]), match["epoch"])
 
+    @classmethod
+    def of(cls, since: Position | str | None) -> Position | None:
+        """Return the position; InvalidPosition for what is none, of whatever type a client sent."""
+        if since is None or isinstance(since, Position):
+            return since
+        if isinstance(since, str):
+            return cls.parse(since)
+        raise InvalidPosition(f"a position is a str, as in 17:k3x9; got {type(since).__name__}")
+
 
 @dataclass(frozen=True, slots=True)
 class Client:

@@ -16,7 +16,7 @@ from longwire.hub.options import OutboxOptions
 from longwire.hub.outbox import Outbox
 
 if TYPE_CHECKING:
-    from longwire.hub.hub import Hub
+    from longwire.hub.membership import Membership
 
 FLUSH_SECONDS = 1.0
 """How long the end of a block that went well waits for what is still to be sent."""
@@ -35,24 +35,24 @@ class Member:
     instead of a block: start() when the connection opens, end() when it closes.
     """
 
-    __slots__ = ("_hub", "_is_started", "format", "id", "outbox", "rooms", "user")
+    __slots__ = ("_is_started", "_membership", "format", "id", "outbox", "rooms", "user")
 
     def __init__(
         self,
-        hub: Hub,
+        membership: Membership,
         send: Send,
         scope: Mapping[str, Any] | None,
         user: str | None,
         format: Format,
         outbox: OutboxOptions,
     ) -> None:
-        self._hub = hub
+        self._membership = membership
         self._is_started = False
         self.id = secrets.token_hex(8)
         self.user = user
         self.format = format
         self.rooms: tuple[str, ...] = ()  # those it has joined; a set would be 216 bytes
-        self.outbox = Outbox(send, find_prepare(scope), outbox, hub.counters, self)
+        self.outbox = Outbox(send, find_prepare(scope), outbox, membership.counters, self)
 
     def __repr__(self) -> str:
         return f"<Member {self.id} user={self.user!r} rooms={self.rooms!r}>"
@@ -69,7 +69,7 @@ class Member:
         if not self._is_started:
             self._is_started = True
             try:
-                await self._hub.enlist(self)
+                await self._membership.enlist(self)
             except BaseException:
                 self._is_started = False
                 raise
@@ -77,7 +77,7 @@ class Member:
 
     async def end(self) -> None:
         """Leave all rooms, and send nothing more; the connection stays as it is. Idempotent."""
-        await self._hub.discharge(self)
+        await self._membership.discharge(self)
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -109,14 +109,14 @@ class Member:
         member is not, or no longer, connected, BrokerError, and HubError if the room is faster than
         the reader that comes back: after any of these, the member is not in the room.
         """
-        return await self._hub.join(self, room, info, since)
+        return await self._membership.join(self, room, info, since)
 
     async def leave(self, room: str) -> None:
         """Be in the room no more. Harmless if it is not. Raises InvalidRoom.
 
         If the broker does not answer, the others are told once it does.
         """
-        await self._hub.leave(self, room)
+        await self._membership.leave(self, room)
 
     async def send(self, message: Any) -> bool:
         """Send to this member alone, behind what waits for it: str, bytes, or a value for JSON.
@@ -124,8 +124,8 @@ class Member:
         Never waits for the peer; returns whether the message was taken. Raises MessageTooLarge,
         and TypeError or ValueError for what is no JSON, or no text.
         """
-        is_taken = self.outbox.post(Message(self._hub.encode(message)))
-        await self._hub.let_writers_begin()
+        is_taken = self.outbox.post(Message(self._membership.encoding.encode(message)))
+        await self._membership.let_writers_begin()
         return is_taken
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -164,8 +164,8 @@ class Member:
 
     def on_writer(self) -> None:
         """Have whoever has sent this wait for its writer, so that order is that of the calls."""
-        self._hub.note_writer()
+        self._membership.note_writer()
 
     def on_lost(self) -> None:
         """Leave: the outbox has found that the connection has ended."""
-        self._hub.forget(self)
+        self._membership.forget(self)

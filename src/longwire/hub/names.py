@@ -1,4 +1,4 @@
-"""What may be the name of a room or of a user, and what a close code."""
+"""What may be the name of a room, of a user or of a key, and what a close code."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ def room_of_user(user: object) -> str:
     if not isinstance(user, str):
         raise InvalidRoom(f"a user is a str; got {type(user).__name__}")
     return USER_PREFIX + _check(user, "a user")
+
+
+def check_key(key: str | None) -> str | None:
+    """Return what a message is the latest value of; ValueError for what is no such name."""
+    if key is None:
+        return None
+    if not (isinstance(key, str) and 0 < len(key) <= 200):
+        raise ValueError(f"a key is a str of 1 to 200 characters; got {str(key)[:80]!r}")
+    key.encode()  # a lone surrogate is a UnicodeEncodeError here, not on its way to the broker
+    return key
 
 
 def check_close_code(code: int) -> None:

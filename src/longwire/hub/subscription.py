@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from longwire.errors import HubError
@@ -13,7 +12,7 @@ from longwire.hub.options import OutboxOptions
 from longwire.hub.queue import BoundedQueue, Offered
 
 if TYPE_CHECKING:
-    from longwire.hub.hub import Hub
+    from longwire.hub.membership import Membership
 
 
 class Subscription:
@@ -24,9 +23,13 @@ class Subscription:
     """
 
     def __init__(
-        self, hub: Hub, room: str, since: Position | str | None, options: OutboxOptions
+        self,
+        membership: Membership,
+        room: str,
+        since: Position | str | None,
+        options: OutboxOptions,
     ) -> None:
-        self._hub = hub
+        self._membership = membership
         self._room = room
         self._since = since
         self._queue: BoundedQueue[Event] = BoundedQueue(options)
@@ -42,16 +45,11 @@ class Subscription:
 
     async def __aenter__(self) -> Self:
         """Begin. Raises InvalidPosition, HubClosed, BrokerError."""
-        await self._hub.enter_subscription(self, self._room, self._since)
+        await self._membership.subscribe(self, self._room, self._since)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._hub.exit_subscription(self, self._room)
+    async def __aexit__(self, *_: object) -> None:
+        await self._membership.unsubscribe(self, self._room)
 
     def __aiter__(self) -> Self:
         return self
@@ -86,7 +84,9 @@ class Subscription:
             self._queue.dropped += 1
             self._is_too_slow = True
             self.stop()
-        self._hub.counters.count_dropped(self._queue.options.overflow, self.dropped - dropped)
+        self._membership.counters.count_dropped(
+            self._queue.options.overflow, self.dropped - dropped
+        )
         self._wake()
 
     async def take_missed(self, events: list[Event]) -> None:
