@@ -12,6 +12,9 @@ from longwire.hub.brokers.memory import MemoryBroker
 BROKER_VARIABLE = "LONGWIRE_BROKER"
 """The address of the broker where the application names none; the server sets it for workers."""
 
+NO_ADDRESS = ("", "none", "auto")
+"""What the variable may hold beside an address: our server's own words, met under another one."""
+
 WORKERS_VARIABLE = "LONGWIRE_WORKERS"
 """How many processes run this application, if a supervisor says so."""
 
@@ -21,7 +24,9 @@ logger = logging.getLogger("longwire.hub")
 def find_broker(broker: Broker | str | None) -> Broker:
     """Return the broker of a hub, and say so if its rooms end where others begin. BrokerError."""
     if broker is None:
-        broker = os.environ.get(BROKER_VARIABLE) or "memory://"
+        broker = os.environ.get(BROKER_VARIABLE, "")
+        if broker in NO_ADDRESS:
+            broker = "memory://"
     if isinstance(broker, str):
         broker = broker_at(broker)
     workers = os.environ.get(WORKERS_VARIABLE, "")
