@@ -42,7 +42,7 @@ def scenarios(seconds: float) -> list[Scenario]:
         _echo("1 connection", (*timed, "-n1"), {UVICORN: 1.7}),
         _echo("1 MiB messages", (*timed, "-n1", "-s1M"), {UVICORN: 1.5}),
         Scenario(
-            "handshakes", ("connect", *timed, "-c64"), "handshakes_per_s", "1/s", {UVICORN: 2.5}
+            "handshakes", ("connect", *timed, "-n64"), "handshakes_per_s", "1/s", {UVICORN: 2.5}
         ),
         Scenario(
             memory, idle, "bytes_per_connection", "B", {UVICORN: 3},
