@@ -16,6 +16,9 @@ Of those a server that is away for a moment may lose its own to anybody; even to
 that tries to reconnect, and is then connected to itself.
 """
 
+PROCESSES = 16
+"""Of one run, with those that take the place of one that has crashed."""
+
 
 def fixed_port() -> int:
     """Return a free port that nobody is given while its server is away."""
@@ -29,8 +32,7 @@ def fixed_port() -> int:
 def _in_any_order() -> Iterator[int]:
     """Yield the ports of this process, which are another's in no run of several processes."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    own = RANGE[number::count]
+    own = RANGE[number % PROCESSES :: PROCESSES]
     return itertools.cycle(random.sample(own, len(own)))
 
 

@@ -49,6 +49,13 @@ def test_a_close_of_ours() -> None:
     assert state(connection) is State.CLOSED
 
 
+def test_half_a_character_and_then_another_is_found_at_once() -> None:
+    connection = server()
+    data = frame(TEXT, b"\xc3abc")
+    assert feed(connection, [data[:7]]) == []
+    assert feed(connection, [data[7:8]]) == [Failed(1007, "text is not UTF-8")]
+
+
 def test_what_is_missing_of_a_payload() -> None:
     connection = server()
     missing = []

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwire.engine import Connection, DeflateSettings, Prepared, Role, accept, negotiate, offer
+from longwire.engine import (
+    Connection,
+    DeflateSettings,
+    Pong,
+    Prepared,
+    Role,
+    accept,
+    negotiate,
+    offer,
+)
 from longwire.errors import LocalProtocolError
 
 MESSAGE = st.one_of(st.text(max_size=300), st.binary(max_size=300))
@@ -38,24 +47,51 @@ SETTINGS = st.builds(
 
 @given(
     peers=st.lists(st.tuples(st.none() | SETTINGS, SETTINGS), min_size=1, max_size=5),
-    messages=st.lists(st.tuples(st.booleans(), MESSAGE), max_size=12),
+    messages=st.lists(st.tuples(st.booleans(), MESSAGE, st.booleans(), st.booleans()), max_size=12),
 )
 def test_all_receive_what_is_prepared_between_what_is_sent(
     peers: list[tuple[DeflateSettings | None, DeflateSettings]],
-    messages: list[tuple[bool, str | bytes]],
+    messages: list[tuple[bool, str | bytes, bool, bool]],
 ) -> None:
+    """Whether each leaves alone or several together, with pongs among them."""
     pairs = [pair(*settings) for settings in peers]
     received: list[list[Any]] = [[] for _ in pairs]
-    for is_prepared, message in messages:
+    for is_prepared, message, is_pinged, is_written in messages:
         prepared = Prepared(message) if is_prepared else None
         for (server, client), got in zip(pairs, received, strict=True):
             if prepared is None:
                 server.send(message)
             else:
                 server.send_prepared(prepared)
-            got += client.receive_data(bytes(server.data_to_send()))
-    expected = [message for _, message in messages]
-    assert all(got == expected for got in received)
+            if is_pinged:
+                client.ping(b"p")
+                server.receive_data(bytes(client.data_to_send()))
+            if is_written:
+                got += client.receive_data(bytes(server.data_to_send()))
+    for (server, client), got in zip(pairs, received, strict=True):
+        got += client.receive_data(bytes(server.data_to_send()))
+        assert [event for event in got if not isinstance(event, Pong)] == [
+            message for _, message, _, _ in messages
+        ]
+        assert sum(isinstance(event, Pong) for event in got) == sum(
+            is_pinged for _, _, is_pinged, _ in messages
+        )
+
+
+def test_alone_it_leaves_as_it_is_and_is_changed_by_nothing_behind_it() -> None:
+    message = Prepared("hello")
+    server = Connection(Role.SERVER)
+    server.send_prepared(message)
+    assert server.data_to_send() is message.frame
+    server.send_prepared(message)
+    server.send("behind")
+    assert bytes(server.data_to_send()) == message.frame + b"\x81\x06behind"
+    assert message.frame == b"\x81\x05hello"
+
+
+def test_none_is_no_message() -> None:
+    with pytest.raises(TypeError, match="got None"):
+        Connection(Role.SERVER).send_prepared(None)  # type: ignore[arg-type]
 
 
 @given(MESSAGE)

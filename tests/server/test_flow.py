@@ -237,6 +237,52 @@ async def test_a_slow_reader_gets_what_was_sent_before_the_close(serve: Serve) -
             assert await client.eof() == b""
 
 
+async def test_one_read_is_parsed_in_slices(serve: Serve) -> None:
+    """256 KiB of seven-byte frames would be two megabytes of messages for one that is deaf."""
+    app = Deaf()
+    async with serve(app) as server, connect(server) as client:
+        await client.send(request("/"))
+        assert (await client.response()).status == 101
+        client.writer.write(text("x") * 150_000)
+        (session,) = server.state.connections
+        assert 0 < await stable(lambda: session.figures()[0]) <= 64 * 1024 // 7 + 1
+        client.reset()
+
+
+async def test_an_inbox_that_was_full_outlives_its_connection(serve: Serve) -> None:
+    app = Deaf()
+    async with serve(app, ws_max_queue=2) as server:
+        async with connect(server) as client:
+            await client.send(request("/") + text("x") * 40)
+            assert (await client.response()).status == 101
+            (session,) = server.state.connections
+            while session.figures()[0] < 40:
+                await asyncio.sleep(0.01)
+            client.reset()
+        while server.state.connections:
+            await asyncio.sleep(0.01)
+        app.go_on.set()
+        assert (await app.disconnect())[0] == 1006
+        assert app.messages == ["x"] * 40
+
+
+async def test_a_length_without_end_behind_what_is_kept(serve: Serve) -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    async with serve(echo, ws_max_size=0) as server, connect(server) as client:
+        data = frame(BINARY, b"x" * 100) * 600 + frame(BINARY, b"", length=2**63 - 1)
+        await client.send(request("/") + data + b"y" * 100_000)
+        assert (await client.response()).status == 101
+        for _ in range(600):
+            assert await client.message() == b"x" * 100
+        (session,) = server.state.connections
+        before = await stable(lambda: session.figures()[1])
+        await client.send(b"more")
+        assert await stable(lambda: session.figures()[1]) == before + 4
+        client.reset()
+    assert reported == []
+
+
 async def test_a_flush_that_raises_is_reported_and_drops_no_other() -> None:
     flushed = []
 

@@ -23,7 +23,10 @@ pytestmark = pytest.mark.anyio
 
 async def any_end(scope: Scope, receive: Receive, send: Send) -> None:
     """An echo, or what the path says."""
-    if scope["type"] == "http":
+    if scope["path"] == "/endless":
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    elif scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"ok"})
     elif scope["path"] == "/refused":
@@ -82,6 +85,21 @@ async def bad_request(wire: Wire) -> None:
     assert (await wire.response()).status == 400
 
 
+async def bad_handshake(wire: Wire) -> None:
+    await wire.send(request("/", headers={"Sec-WebSocket-Key": "short"}))
+    assert (await wire.response()).status == 400
+
+
+async def bad_target(wire: Wire) -> None:
+    await wire.send(request("nowhere"))
+    assert (await wire.response()).status == 400
+
+
+async def lost_request(wire: Wire) -> None:
+    await wire.send(b"POST /endless HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+    wire.reset()
+
+
 async def nothing(wire: Wire) -> None:
     pass
 
@@ -99,7 +117,7 @@ def no_collector() -> Iterator[None]:
     "talk",
     [
         peer_closes, peer_breaks_the_protocol, peer_is_lost, application_closes, refused, denied,
-        requests, bad_request, nothing,
+        requests, bad_request, bad_handshake, bad_target, lost_request, nothing,
     ],
 )  # fmt: skip
 async def test_an_ended_connection_leaves_no_garbage(

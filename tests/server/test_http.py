@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import time
 from typing import Any
 
 import httpx
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
+from longwire.server.config import Config
+from longwire.server.default_headers import DefaultHeaders
 from tests.applications import echo
 from tests.conftest import Serve
 from tests.waiting import stable
@@ -191,6 +194,28 @@ async def test_default_headers(serve: Serve) -> None:
     ):
         await client.send(get())
         assert not {"server", "date"} & (await client.response()).headers.keys()
+
+
+def test_the_date_is_made_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = DefaultHeaders(Config(headers=((b"x-all", b"1"),)))
+    dates = []
+    for now in (0.0, 0.9, 1.0):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        (server, added, date) = headers.pairs()
+        assert (server, added) == ((b"server", b"longwire"), (b"x-all", b"1"))
+        assert headers.lines() == b"server: longwire\r\nx-all: 1\r\ndate: %b\r\n" % date[1]
+        dates.append(date[1])
+    assert dates[0] is dates[1]
+    assert dates[1:] == [b"Thu, 01 Jan 1970 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:01 GMT"]
+
+
+async def test_an_upgrade_has_the_default_headers(serve: Serve) -> None:
+    async with serve(echo, headers=((b"x-all", b"1"),)) as server, connect(server) as client:
+        await client.send(request("/"))
+        headers = (await client.response()).headers
+        assert headers["server"] == "longwire"
+        assert headers["date"].endswith("GMT")
+        assert headers["x-all"] == "1"
 
 
 async def test_root_path_and_absolute_target(serve: Serve) -> None:

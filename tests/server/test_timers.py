@@ -54,6 +54,28 @@ async def test_scheduling_again_moves_and_cancel_forgets() -> None:
     assert len(moved.told) == 1
 
 
+async def test_an_entry_moves_sooner_too() -> None:
+    wheel = TimerWheel(asyncio.get_running_loop())
+    entry = Entry(wheel)
+    wheel.schedule(entry, 60)
+    wheel.schedule(entry, 0.01)
+    await asyncio.wait_for(entry.happened.wait(), 5)
+    assert 0 <= entry.told[0] < TICK * 4
+
+
+@pytest.mark.parametrize("delay", [1e12, 1e308, float("inf")])
+async def test_a_delay_without_end_stops_no_other(delay: float) -> None:
+    wheel = TimerWheel(asyncio.get_running_loop())
+    forever, moved, other = Entry(wheel), Entry(wheel), Entry(wheel)
+    wheel.schedule(forever, delay)
+    wheel.schedule(moved, 0.01)
+    wheel.schedule(moved, delay)
+    wheel.schedule(other, TICK * 3)
+    await asyncio.wait_for(other.happened.wait(), 5)
+    assert (forever.told, moved.told, len(wheel)) == ([], [], 2)
+    wheel.close()
+
+
 async def test_an_entry_may_cancel_or_move_others_of_its_slot() -> None:
     wheel = TimerWheel(asyncio.get_running_loop())
     others = [Entry(wheel) for _ in range(2)]

@@ -293,6 +293,8 @@ class Connection:
 
     def send_prepared(self, message: Prepared) -> None:
         """Queue a message whose frames many connections share; raises as send() does."""
+        if message is None:  # which C's types let through
+            raise TypeError("a prepared message is needed; got None")
         if self._state is not OPEN:
             raise LocalProtocolError(f"cannot send a message: connection is {self._state.value}")
         if self._is_client:

@@ -14,7 +14,7 @@ cdef class Closing:
     cdef double _interval
     cdef long long _unread
 
-    cpdef object wait(self)
+    cpdef object give_time(self)
     cpdef object close(self)
     cpdef object linger(self)
     cpdef object on_timer(self)

@@ -41,14 +41,14 @@ class Closing:
         self._interval = interval
         self._unread = 0
 
-    def wait(self) -> None:
+    def give_time(self) -> None:
         """Give the peer its time, from now on."""
         self._unread = _count_unread(self._transport)
         self._timers.schedule(self._entry, self._interval)
 
     def close(self) -> None:
         """End TCP once everything is written."""
-        self.wait()
+        self.give_time()
         self._transport.close()
 
     def linger(self) -> None:
@@ -57,7 +57,7 @@ class Closing:
         For a peer that may still be sending: to close with unread data resets the connection, and
         the peer loses what it has not read yet.
         """
-        self.wait()
+        self.give_time()
         resume_reading(self._transport)
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -70,7 +70,7 @@ class Closing:
         if not unread or unread == self._unread:
             self._transport.abort()
         else:
-            self.wait()
+            self.give_time()
 
 
 def _count_unread(transport: asyncio.Transport) -> int:

@@ -12,13 +12,14 @@ from longwire.errors import ConnectionClosed
 class Initiator(Enum):
     """Who closed the connection first."""
 
-    CLIENT = "the client"
-    APPLICATION = "the application"
-    SERVER = "the server"
-    NOBODY = "nobody"  # TCP was lost without a close frame
+    CLIENT = "the client", "client"
+    APPLICATION = "the application", "application"
+    SERVER = "the server", "server"
+    NOBODY = "nobody", "nobody"  # TCP was lost without a close frame
 
-    def __init__(self, phrase: str) -> None:
-        self.word = phrase.removeprefix("the ")
+    def __init__(self, phrase: str, word: str) -> None:
+        self.phrase = phrase  # for a person
+        self.word = word  # for a program
 
 
 class Ending(NamedTuple):

@@ -128,7 +128,8 @@ class HttpProtocol(Timed):
             refused = error.__cause__ or error.__context__
             if not isinstance(refused, Refused):
                 raise
-            self._refuse(refused.with_traceback(None))  # which holds on to these very frames
+            refused.__traceback__ = refused.__context__ = None  # they hold on to these very frames
+            self._refuse(refused)
             return
         except httptools.HttpParserError:
             self._refuse(Refused(400, "Bad Request"))
@@ -360,7 +361,7 @@ class HttpProtocol(Timed):
         self._let_go()
 
     def _let_go(self) -> None:
-        """Drop what refers to this connection, which has ended: it leaves no garbage behind."""
+        """Drop what refers back to this protocol, which has no more to do: it leaves no garbage."""
         self._parser = None  # type: ignore[assignment]
         self._closing = self._exchange = None
 

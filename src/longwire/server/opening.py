@@ -55,11 +55,12 @@ class Opening:
             headers=message.get("headers") or (),
             lines=server.default_headers.lines(),
         )
+        engine = server.new_engine(limits, agreed[1] if agreed else None)
         self.is_answered = True
         server.counters.opened += 1
         if server.config.access_log:
             reports.opened(server.access, self.scope)
-        return response, server.new_engine(limits, agreed[1] if agreed else None)
+        return response, engine
 
     def _limits(self, max_size: object) -> Limits:
         """Return the server's limits, or stricter ones that the application asks for."""

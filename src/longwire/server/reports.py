@@ -65,7 +65,7 @@ def closed(
         fields["client"],
         fields["path"],
         ending.code,
-        ending.by.value,
+        ending.by.phrase,
         f" ({ending.cause!r})" if ending.cause else "",
         seconds,
         _amount(traffic.messages_received, traffic.size_received),

@@ -48,7 +48,7 @@ cdef class Session(Timed):
     cpdef object deliver(self, Send send, message)
     cpdef object forget(self, Send send)
     cdef _keep_early(self, bytes data)
-    @cython.locals(end=Py_ssize_t, data=bytes)
+    @cython.locals(left=Py_ssize_t, missing=Py_ssize_t, end=Py_ssize_t, data=bytes)
     cdef _parse_early(self)
     @cython.locals(events=list, size=Py_ssize_t)
     cdef _parse(self, bytes data)

@@ -180,7 +180,9 @@ class Session(Timed):
         """Parse what was kept, slice by slice, until the inbox is full."""
         engine = self._engine
         while self._early and not self._is_read_paused:
-            end = self._early_at + max(SLICE_BYTES, engine.payload_missing)  # type: ignore[union-attr]
+            left = len(self._early) - self._early_at
+            missing = min(engine.payload_missing, left)  # type: ignore[union-attr]
+            end = self._early_at + max(SLICE_BYTES, missing)
             data = self._early[self._early_at : end]
             if end < len(self._early):
                 self._early_at = end
@@ -298,6 +300,8 @@ class Session(Timed):
 
     def send_prepared(self, message: Prepared) -> bool:
         """Send a message that goes to many; False if it has to go through send(), which waits."""
+        if message is None:  # which C's types let through
+            raise TypeError("a prepared message is needed; got None")
         if self._state is not OPEN or self._outbox.is_full():
             return False
         self._engine.send_prepared(message)  # type: ignore[union-attr]
@@ -362,7 +366,7 @@ class Session(Timed):
         self._state = CLOSED
         self._outbox.write()
         self._outbox.wake()
-        self._begin_closing().wait()
+        self._begin_closing().give_time()
 
     def _on_peer_ended(self, ending: Closed | Failed) -> None:
         """The peer closed, or broke the protocol; the engine has queued our close frame."""

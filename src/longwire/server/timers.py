@@ -15,6 +15,9 @@ TICK = 0.05
 SLOTS = 1024
 """The wheel spans SLOTS * TICK = 51.2 s; a later deadline goes around more than once."""
 
+LONGEST = 10 * 365 * 86_400.0
+"""Seconds: to whom a delay is longer than ten years it is the same, and C's numbers have an end."""
+
 UNSCHEDULED = -1
 NEVER = float("inf")
 
@@ -51,7 +54,7 @@ class TimerWheel:
     def schedule(self, entry: Timed, delay: float) -> None:
         """Call entry.on_timer() `delay` seconds from now, and not at any earlier deadline."""
         now = self._loop.time()
-        deadline = now + delay
+        deadline = now + min(delay, LONGEST)
         if entry.timer_slot != UNSCHEDULED and deadline >= entry.deadline:
             entry.deadline = deadline  # its slot comes sooner, and it is inserted anew from there
             return

@@ -18,14 +18,14 @@ BY_DEFAULT = "127.0.0.1,::1"
 
 
 MAX_REMEMBERED = 4096
-"""Addresses of sockets, all of them short, whose answer is known: a proxy connects again and again,
-and to parse an address costs more than the rest of the acquaintance."""
+"""Addresses of sockets, all of them short, whose answer is kept: a proxy connects again and again, and
+to parse an address takes longer than the whole of what is done with it."""
 
 
 class TrustedProxies:
     """The proxies of one configuration."""
 
-    __slots__ = ("_hosts", "_networks", "_trusts_text", "is_everyone", "is_unix")
+    __slots__ = ("_hosts", "_networks", "_trusts_address", "is_everyone", "is_unix")
 
     def __init__(self, names: str | Sequence[str]) -> None:
         """Take a list, or its text with commas; ConfigError names the entry that is no good."""
@@ -37,7 +37,7 @@ class TrustedProxies:
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for entry in sorted(stripped - {EVERYONE, UNIX}):
             self._add(entry)
-        self._trusts_text = lru_cache(MAX_REMEMBERED)(self._parse_and_trust)
+        self._trusts_address = lru_cache(MAX_REMEMBERED)(self._parse_and_trust)
 
     def _add(self, entry: str) -> None:
         try:
@@ -65,7 +65,7 @@ class TrustedProxies:
         """The same for an address as a socket has it, perhaps with the interface behind a %."""
         if client is None:
             return self.is_unix
-        return self._trusts_text(client[0])
+        return self._trusts_address(client[0])
 
     def _parse_and_trust(self, text: str) -> bool:
         host = parse_host(text.partition("%")[0])
