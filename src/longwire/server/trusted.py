@@ -18,8 +18,8 @@ BY_DEFAULT = "127.0.0.1,::1"
 
 
 MAX_REMEMBERED = 4096
-"""Addresses of sockets, all of them short, whose answer is kept: a proxy connects again and again, and
-to parse an address takes longer than the whole of what is done with it."""
+"""Addresses of sockets, all of them short, whose answer is kept: a proxy connects again and again,
+and to parse its address takes longer than the whole of what is done with it."""
 
 
 class TrustedProxies:
