@@ -22,6 +22,10 @@ from longwire.hub.events import Draft, History, Position, Publication
 BATCH = 1000
 """Publications asked for at once."""
 
+BATCH_BYTES = 512 * 1024
+"""Bytes of them: a server cuts off who has more outstanding than its max_pending, and would itself
+send as much as that."""
+
 MAX_SEQUENCE = 2**63
 
 
@@ -137,7 +141,8 @@ class Rooms:
         self, subject: str, start: int, deadline: float, stream: str | None = None
     ) -> list[Msg]:
         """Return the next messages of a subject, with or without wildcards. BrokerError."""
-        body = json.dumps({"seq": start, "next_by_subj": subject, "batch": BATCH}).encode()
+        next = {"seq": start, "next_by_subj": subject}
+        body = json.dumps({**next, "batch": BATCH, "max_bytes": BATCH_BYTES}).encode()
         call = f"$JS.API.DIRECT.GET.{stream or self._subjects.rooms}"
         answers = await self._link.ask_all(call, body, deadline, _is_end)
         if status_of(answers[-1]) not in ("204", "404"):
