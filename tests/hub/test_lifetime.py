@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed as ClientClosed
 
 from longwire.asgi import Receive, Scope, Send
 from longwire.errors import BrokerError, ConnectionClosed, HubClosed
-from longwire.hub import Hub
+from longwire.hub import Hub, Joined, OutboxOptions
 from tests.conftest import Serve
 from tests.hub.conftest import RunHost, received
 from tests.hub.connections import FakeConnection, turns, until
@@ -377,3 +377,27 @@ async def test_what_began_before_a_close_changes_nothing_after_it(
         assert connection.sent == ["new"]
     await hub.close()
     assert (world.present_, world.is_subscribed) == ({}, False)
+
+
+@pytest.mark.parametrize("is_opened_again", [True, False])
+async def test_a_close_while_a_slow_member_is_told_what_it_missed(is_opened_again: bool) -> None:
+    """Its join is over, whatever the hub has become meanwhile: it is nobody's ghost."""
+    hub = Hub()
+    await hub.open()
+    async with hub.subscribe("lobby") as events:
+        joined = await anext(events)
+        assert isinstance(joined, Joined)
+        for number in range(60):
+            await hub.publish("lobby", str(number))
+    slow = await hub.connect(FakeConnection(is_open=False), outbox=OutboxOptions(8)).start()
+    joining = asyncio.create_task(slow.join("lobby", since=joined.position))
+    await until(lambda: slow.outbox.is_half_full)
+    await hub.close()
+    if is_opened_again:
+        await hub.open()
+    with pytest.raises(ConnectionClosed if is_opened_again else HubClosed):
+        await joining
+    await turns()
+    if is_opened_again:
+        assert await hub.presence("lobby") == []
+        await hub.close()

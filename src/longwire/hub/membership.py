@@ -113,11 +113,11 @@ class Membership:
         room = await self._rooms.hold(name)
         try:
             joined = await room.admit(member, client, since)
+            self._check_connected(member)  # else the broker may be another node's by now
             if name not in member.rooms:
                 member.rooms += (name,)
             await self._rooms.enter(room, client)
             self._check_connected(member)
-            self._rooms.check(room)
         except BaseException:
             _forget_room(member, name)
             self._rooms.start(self._remove(member, name, client))
