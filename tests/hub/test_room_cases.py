@@ -307,6 +307,44 @@ async def test_publications_of_an_old_epoch_do_not_take_the_new_ones_with_them()
         assert story.cursor == at.world.position == Position(2, "e1")
 
 
+@pytest.mark.parametrize("what", ["an outage", "a publication"])
+async def test_what_is_lost_while_what_was_held_back_is_let_go(what: str) -> None:
+    """In slices, so that an outage may end, or a gap show, between two of them."""
+    async with stage() as at:
+        story = await at.first()
+        at.world.publish_here()
+        old = at.world.in_flight[0]
+        at.deliver()
+        at.world.forget_everything()
+        at.world.publish_here()
+        at.deliver()
+        await at.answer("history")
+        node = at.world.node
+        assert node is not None
+        for _ in range(4 * room_module.IN_ONE_TURN):
+            node.on_event(old)
+        for _ in range(room_module.MAX_ATTEMPTS):
+            room_reads = await at.call("history")
+            at.world.answer(room_reads)
+            await until(lambda: room_reads.answer.done())  # noqa: B023
+        await turns(2)
+        room = at.hub._rooms.find(ROOM)
+        assert room is not None
+        assert room._held is not None, "not between slices"
+        assert not at.asked("history")
+        for _ in range(3):
+            at.world.publish_here()
+        at.world.lose()
+        at.world.lose()
+        if what == "an outage":
+            at.world.lose()
+            node.on_restored()
+        else:
+            at.deliver()
+        await at.answer("history")
+        assert story.cursor == at.world.position == Position(4, "e1")
+
+
 async def test_without_history_what_comes_while_subscribing_is_delivered() -> None:
     hub = Hub(world := World(0), room=RoomOptions(history_size=0))
     connection = FakeConnection()

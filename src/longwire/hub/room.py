@@ -331,7 +331,7 @@ class Room:
     async def _read_on(self) -> None:
         delay = FIRST_DELAY
         attempts = failures = 0
-        while attempts < MAX_ATTEMPTS:
+        while True:
             known = self.position
             self._is_stale = False
             try:
@@ -351,7 +351,10 @@ class Room:
                     return
                 self._held = Held()
             attempts = attempts + 1 if self.position == known else 0
-        await self._release_what_follows()
+            if attempts == MAX_ATTEMPTS:
+                if await self._release_what_follows():
+                    return
+                attempts = 0
 
     def _log_failure(self, error: Exception, failures: int) -> None:
         if not isinstance(error, BrokerError):
@@ -366,7 +369,11 @@ class Room:
             await self._deliver_in_turns(history.publications)
 
     async def _deliver_in_turns(self, publications: list[Publication]) -> None:
-        """Deliver what is not known yet; what is published meanwhile is held back."""
+        """Deliver what is not known yet; each step looks where the room stands by then.
+
+        While the room catches up, what is published meanwhile is held back; while only somebody
+        joins it is not, and what it delivers here is known, and not delivered once more.
+        """
         turns = Turns()
         for publication in publications:
             if not _is_known(publication, self.position):
@@ -402,16 +409,22 @@ class Room:
         self._held = None
         return True
 
-    async def _release_what_follows(self) -> None:
-        """Deliver what was held back and follows; the history does not have the rest."""
+    async def _release_what_follows(self) -> bool:
+        """Deliver what was held back and follows; the history does not have the rest.
+
+        Return whether that is all: what came between two slices is to be looked for in the history.
+        """
+        assert self._held is not None
         turns = Turns()
         dropped = 0
-        while self._held is not None and (events := self._held.take()):
-            for event in events:
-                dropped += not self._follow(event)
-                await turns.give()
-        self._held = None
+        for event in self._held.take():
+            dropped += not self._follow(event)
+            await turns.give()
         logger.warning("room %r: %d publications outside of its history", self.name, dropped)
+        if self._is_stale or self._held.events:
+            return False
+        self._held = None
+        return True
 
     def stop(self) -> asyncio.Task[None] | None:
         """Let go of the task that catches up; return it, cancelled."""
