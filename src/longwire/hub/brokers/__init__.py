@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from urllib.parse import urlsplit
 
 from longwire.errors import BrokerError
 from longwire.hub.broker import Broker
@@ -22,17 +21,21 @@ PACKAGES = {
 ADDRESS = re.compile(r"(?:[\w.-]*|\[[0-9a-fA-F:.%]+\])(?::[0-9]*)?(?:/[^#]*)?(?=#|$)")
 """Host, port and path; a host may be a list of them, which is none of ours to read."""
 
+UNCLEAR = re.compile(r"[/?#].*@", re.DOTALL)
+"""An @ behind what ends host and port, in an address without its scheme."""
+
 
 def broker_at(url: str) -> Broker:
     """Return the broker of that address, not yet opened.
 
     Raises BrokerError for an address that is none, and for one whose package is not installed.
     """
-    scheme = urlsplit(url).scheme
+    scheme = scheme_of(url)
     package = PACKAGES.get(scheme)
     if package is None:
         known = ", ".join(f"{name}://" for name in PACKAGES)
         raise BrokerError(f"a broker's address begins with one of {known}; got {redacted(url)!r}")
+    check_escaped(url)
     try:
         module = import_module(f"longwire.hub.brokers.{package}")
     except ImportError as error:
@@ -42,6 +45,24 @@ def broker_at(url: str) -> Broker:
         ) from None
     broker: Broker = module.broker_at(url)
     return broker
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme, in small letters. urlsplit()'s errors would quote the password."""
+    return url.partition("://")[0].lower()
+
+
+def check_escaped(url: str) -> None:
+    """Raise BrokerError if it cannot be told where the credentials of the address end.
+
+    In `redis://ann:2024?x@host` the password is `2024?x`, or the host is `ann`: whoever reads it
+    the second way shows half of a password as a port, or as an option.
+    """
+    if UNCLEAR.search(url.partition("://")[2]):
+        raise BrokerError(
+            f"{redacted(url)}: what has a meaning in addresses is escaped there: "
+            "@ is %40, / is %2F, ? is %3F, # is %23"
+        )
 
 
 def redacted(url: str) -> str:

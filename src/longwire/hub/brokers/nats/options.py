@@ -6,10 +6,10 @@ import re
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from longwire.errors import BrokerError
-from longwire.hub.brokers import redacted
+from longwire.hub.brokers import check_escaped, redacted, scheme_of
 from longwire.hub.brokers.nats.credentials import Credentials, tls_of
 
 DEFAULT_PORT = 4222
@@ -63,6 +63,7 @@ class Options:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        check_escaped(self.url)
         if not PREFIX.fullmatch(self.prefix):
             raise BrokerError(f"prefix: 1 to 64 letters, digits, - and _; got {self.prefix!r}")
         for name, seconds in (("heartbeat", self.heartbeat), ("timeout", self.timeout)):
@@ -82,7 +83,7 @@ class Options:
     @property
     def is_tls(self) -> bool:
         """Whether a server without TLS is refused; with nats:// alone it is the server's choice."""
-        return urlsplit(self.url).scheme == "tls" or self.tls is not None
+        return scheme_of(self.url) == "tls" or self.tls is not None
 
     def servers(self) -> list[Server]:
         """Return the servers of the address; BrokerError if it names none.
@@ -90,7 +91,8 @@ class Options:
         Those without a user of their own take the first one's.
         """
         found: list[Server] = []
-        for part in urlsplit(self.url.partition("?")[0]).netloc.split(","):
+        places = re.split("[/?#]", self.url.partition("://")[2], maxsplit=1)[0]
+        for part in places.split(","):
             server = _server(part, redacted(self.url))
             if server.user is None and found:
                 server = Server(server.host, server.port, found[0].user, found[0].password)
@@ -120,10 +122,8 @@ def arguments_of(url: str) -> dict[str, Any]:
     BrokerError for what is none of them.
     """
     texts: dict[str, str] = {}
-    query = url.partition("?")[2]
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in NAMES or "@" in query:
-            # It is not quoted: it may be the rest of a password that should have been escaped.
+    for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True):
+        if name not in NAMES:  # which is not quoted: of "nats://ann:12?x=3" it may be the password
             raise BrokerError(f"{redacted(url)}: its options are {', '.join(NAMES)}")
         texts[name] = value
     arguments: dict[str, Any] = {

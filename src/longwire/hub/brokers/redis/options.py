@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 from longwire.errors import BrokerError
-from longwire.hub.brokers import redacted
+from longwire.hub.brokers import check_escaped, redacted
 
 PREFIX = "longwire"
 
@@ -27,6 +27,7 @@ class Options:
     timeout: float = 5.0
 
     def __post_init__(self) -> None:
+        check_escaped(self.url)
         if not self.prefix.isprintable() or not self.prefix or " " in self.prefix:
             raise BrokerError(f"prefix: printable characters without blanks; got {self.prefix!r}")
         for name, seconds in (("heartbeat", self.heartbeat), ("timeout", self.timeout)):
@@ -46,7 +47,7 @@ def options_of(url: str) -> Options:
     """
     ours: dict[str, str] = {}
     others = []
-    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+    for name, value in parse_qsl(_query_of(url), keep_blank_values=True):
         if name in ("prefix", "heartbeat", "timeout"):
             ours[name] = value
         else:
@@ -62,6 +63,10 @@ def options_of(url: str) -> Options:
     return Options(plain, ours.get("prefix", PREFIX), **seconds)
 
 
+def _query_of(url: str) -> str:
+    return url.partition("#")[0].partition("?")[2]
+
+
 class Connections:
     """Makes connections to an address; BrokerError for one that redis-py cannot make any for."""
 
@@ -73,15 +78,18 @@ class Connections:
                 options.url, protocol=2, socket_connect_timeout=options.timeout, socket_timeout=None
             )
             self.database = int(self._pool.connection_kwargs.get("db", 0))
-            for name in ("decode_responses", "socket_timeout", "protocol"):
-                if name + "=" in urlsplit(options.url).query:
-                    raise TypeError(f"{name} is not for a broker")
             self.make()
-        except (TypeError, ValueError) as error:
-            # Other errors quote what they took for a port: it may be a part of the password.
-            is_harmless = isinstance(error, TypeError) or str(error).startswith("Invalid value for")
-            why = f": {error}" if is_harmless else ""
+        except TypeError:  # it quotes the option, which may be a part of the password
+            raise BrokerError(
+                f"{options.address}: one of its options is none of redis-py's"
+            ) from None
+        except ValueError as error:
+            # Others quote what they took for a port: it may be a part of the password.
+            why = f": {error}" if str(error).startswith("Invalid value for") else ""
             raise BrokerError(f"{options.address} is no address of Redis{why}") from None
+        for name in ("decode_responses", "socket_timeout", "protocol"):
+            if name + "=" in _query_of(options.url):
+                raise BrokerError(f"{options.address}: {name} is not for a broker")
 
     def make(self) -> AbstractConnection:
         """Return one more connection, not yet connected, that no pool knows."""
