@@ -225,6 +225,25 @@ def test_arguments_that_contradict(arguments: dict[str, Any], error: str) -> Non
     assert "s3cret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["nkeys_seed", "user_credentials"])
+def test_a_secret_in_place_of_a_path_is_not_shown(name: str) -> None:
+    for secret in (Key(USER).seed, Key(USER).seed + "\n", ACCOUNTS.credentials()):
+        arguments: dict[str, Any] = {name: secret}
+        with pytest.raises(BrokerError, match=f"^{name} is the path of a file$") as raised:
+            NatsBroker("nats://host", **arguments)
+        assert raised.value.__cause__ is raised.value.__context__ is None
+
+
+@pytest.mark.parametrize("name", ["nkeys_seed", "user_credentials"])
+async def test_half_a_secret_in_place_of_a_path_is_not_shown(name: str) -> None:
+    async with serving() as server:
+        arguments: dict[str, Any] = {name: "SUAs3cret"}
+        broker = NatsBroker(f"nats://127.0.0.1:{server.port}", **arguments)
+        with pytest.raises(BrokerError, match=f"{name}: No such file or directory") as refused:
+            await broker.open(RecordingNode(broker))
+        assert_hidden(Way("", ["s3cret"]), str(refused.value), broker._options)
+
+
 def test_credentials_stand_in_one_place() -> None:
     with pytest.raises(BrokerError, match="nats://host:4222: credentials stand in") as raised:
         NatsBroker("nats://ann:s3cret@host", token="t0k3n")

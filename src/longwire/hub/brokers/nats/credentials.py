@@ -6,6 +6,7 @@ is renewed in place is in force from the next one on.
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -19,6 +20,9 @@ File = str | PathLike[str]
 BLOCKS = ("BEGIN NATS USER JWT", "BEGIN USER NKEY SEED")
 """What a credentials file has; nats-py looks for the first one for ever."""
 
+SECRET = re.compile(r"\n|S[A-Z2-7]{57}")
+"""What has no place in a path: the text of a credentials file has it, or a seed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -27,16 +31,20 @@ class Credentials:
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
-    user_credentials: File | None = None
-    nkeys_seed: File | None = None
+    user_credentials: File | None = field(default=None, repr=False)
+    nkeys_seed: File | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if (self.user is None) != (self.password is None):
             raise BrokerError("user and password are given together; a token is a token")
         if len(self._given()) > 1:
             raise BrokerError(f"one of {', '.join(self._given())} says who a node is to NATS")
-        is_signed = self.user_credentials is not None or self.nkeys_seed is not None
-        if is_signed and find_spec("nkeys") is None:
+        files = {"user_credentials": self.user_credentials, "nkeys_seed": self.nkeys_seed}
+        given = {name: fspath(file) for name, file in files.items() if file is not None}
+        for name, path in given.items():
+            if SECRET.search(path):
+                raise BrokerError(f"{name} is the path of a file")
+        if given and find_spec("nkeys") is None:
             raise BrokerError("this needs the package nkeys: pip install 'nats-py[nkeys]'")
 
     def __bool__(self) -> bool:
@@ -56,8 +64,7 @@ class Credentials:
             return {"token": self.token}
         if self.user_credentials is not None:
             path = fspath(self.user_credentials)
-            with open(path, encoding="ascii", errors="replace") as file:
-                text = file.read()
+            text = _read("user_credentials", path).decode("ascii", "replace")
             if any(block not in text for block in BLOCKS):
                 raise OSError(f"{path} is no credentials file")
             return {"user_credentials": path}
@@ -68,12 +75,19 @@ class Credentials:
         return {}
 
 
+def _read(name: str, path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:  # its words quote the path, which may be a secret in place of one
+        raise OSError(f"{name}: {error.strerror}") from None
+
+
 def _check_seed(path: str) -> None:
     """Raise OSError unless a user's seed can be read from the file; nkeys' errors may quote it."""
     import nkeys
 
-    with open(path, "rb") as file:
-        seed = bytearray(file.read().strip())
+    seed = bytearray(_read("nkeys_seed", path).strip())
     try:
         nkeys.from_seed(seed).wipe()
     except Exception:
