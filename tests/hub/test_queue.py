@@ -26,39 +26,41 @@ class Model:
         self.options = options
         self.waiting: list[Waiting] = []
         self.waited: dict[str, int] = {}  # how many are to be taken until a key's value stays
+        self.latest: dict[str, int] = {}  # the number of a key's latest, which may be given up
         self.dropped = 0
 
     def is_outdated(self, item: Waiting) -> bool:
-        is_latest_kept = self.options.overflow is Overflow.KEEP_LATEST and item[2] is not None
-        return is_latest_kept and any(w[2] == item[2] and w[0] > item[0] for w in self.waiting)
+        return item[2] is not None and item[0] < self.latest.get(item[2], 0)
 
     def is_heavy(self, size: int) -> bool:
         return sum(waiting[1] for waiting in self.waiting) + size > self.options.bytes
 
-    def fits(self, size: int, key: str | None) -> bool:
-        counted = [
-            w for w in self.waiting if not self.is_outdated(w) and (key is None or w[2] != key)
-        ]
-        is_full = len(counted) >= self.options.messages
+    def of(self, is_outdated: bool) -> list[Waiting]:
+        return [w for w in self.waiting if self.is_outdated(w) is is_outdated]
+
+    def fits(self, size: int) -> bool:
+        is_full = len(self.of(is_outdated=False)) >= self.options.messages
         return not self.waiting or not (self.is_heavy(size) or is_full)
 
     def put(self, number: int, size: int, key: str | None) -> Offered:
         policy = self.options.overflow
         if policy is not Overflow.KEEP_LATEST:
             key = None
-        waiting = [w for w in self.waiting if key is not None and w[2] == key]
+        waiting = [w for w in self.of(is_outdated=False) if key is not None and w[2] == key]
         if waiting and self.waited[str(key)] > 0:
             self.drop(waiting[-1])
         elif key is not None:
             self.waited[key] = len(self.waiting) + 1
-        while not self.fits(size, key):
+        if key is not None:
+            self.latest[key] = number
+        while not self.fits(size):
             if policy is Overflow.DISCONNECT:
                 return Offered.TOO_MUCH
             if policy is Overflow.DROP_NEWEST:
                 self.dropped += 1
                 return Offered.REFUSED
-            outdated = [w for w in self.waiting if self.is_outdated(w) or w in waiting]
-            self.drop((outdated if self.is_heavy(size) and outdated else self.waiting)[0])
+            goes_first = self.is_heavy(size) and bool(self.of(is_outdated=True))
+            self.drop(self.of(is_outdated=goes_first)[0])
         self.waiting.append((number, size, key))
         return Offered.KEPT
 
@@ -189,8 +191,10 @@ def test_no_key_starves(rounds: list[list[str]]) -> None:
 @pytest.mark.parametrize("published", ["aba", "abababababababab", "abcabcba", "aaaaabacad", "abcd"])
 def test_the_busiest_key_has_its_turn(published: str, messages: int) -> None:
     """That is published again before each one that is taken: replaced by the new one at the end of
-    the queue, its value would never be sent. Room for as many messages as keys is enough."""
-    queue = BoundedQueue[tuple[str, int]](OutboxOptions(messages, 100, Overflow.KEEP_LATEST))
+    the queue, its value would never be sent. Room for as many messages as keys is enough, and for
+    the bytes of two values of each."""
+    room = 2 * len(set(published))
+    queue = BoundedQueue[tuple[str, int]](OutboxOptions(messages, room, Overflow.KEEP_LATEST))
     taken: Counter[str] = Counter()
     for number in range(240):
         for key in published:
@@ -200,6 +204,17 @@ def test_the_busiest_key_has_its_turn(published: str, messages: int) -> None:
         assert number - of <= 4  # what is sent is not old
     keys = set(published)
     assert all(taken[key] >= 240 / len(keys) / 2 for key in keys), taken
+
+
+def test_an_outdated_value_is_not_given_up_for_a_place_that_it_does_not_take() -> None:
+    queue: BoundedQueue[str] = BoundedQueue(OutboxOptions(2, 100, Overflow.KEEP_LATEST))
+    for item in ("a1", "b2", "a3"):
+        queue.put(item, 1, item[0])
+    assert queue.get() == "b2"
+    for item in ("a4", "c5", "d6"):
+        queue.put(item, 1, item[0])
+    assert [queue.get() for _ in range(len(queue))] == ["a3", "c5", "d6"]
+    assert queue.dropped == 2
 
 
 def test_an_outdated_value_goes_before_the_latest_of_another_key() -> None:

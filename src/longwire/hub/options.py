@@ -33,8 +33,9 @@ class OutboxOptions:
     """How much may wait for one member, in messages and bytes, and what happens beyond.
 
     Messages are shared between outboxes: what waits for many is in memory once. With KEEP_LATEST
-    a key that is replaced all the time has a second message, so that it has its turn; it is counted
-    among the bytes, and not among the messages.
+    a key that is replaced all the time has a second message, so that it has its turn; it counts
+    for `bytes`, and not for `messages`. Each key has its turn as long as `messages` is the number
+    of keys or more, and `bytes` has room for two values of each.
     """
 
     messages: int = 256

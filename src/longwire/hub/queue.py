@@ -9,7 +9,9 @@ would have been taken, and what comes next of its key waits behind it:
     a1 b2 c3       and a4 comes:                    b2 c3 a4
     b2 c3 a4       one is taken, d5 and a6 come:    c3 a4 d5 a6
 
-A key that waits is sent after as many others as there were, and once more as many, at most.
+A key that waits is sent after as many others as there were when its value was last replaced, and
+once more as many, at most; if there is room for that, see OutboxOptions. Without it, whose values
+are given up is a matter of who publishes when.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class BoundedQueue(Generic[Item]):
 
     @property
     def is_half_full(self) -> bool:
-        """Whether half of the messages, or of the bytes, that may be here are."""
+        """Whether half of the messages, or of the bytes, that may be here are; outdated ones count
+        as messages here.
+        """
         options = self.options
         return 2 * len(self._items) >= options.messages or 2 * self._size >= options.bytes
 
@@ -73,22 +77,25 @@ class BoundedQueue(Generic[Item]):
         policy = self.options.overflow
         if policy is not Overflow.KEEP_LATEST:
             key = None
-        due = 0 if key is None else self._make_way(key)
+        due_at = 0 if key is None else self._due_at(key)
+        if key is not None:
+            self._make_way(key)
         while self._items:
             is_heavy = self._size + size > self.options.bytes
-            if not is_heavy and len(self._items) - len(self._outdated) < self.options.messages:
+            counted = len(self._items) - len(self._outdated)
+            if not is_heavy and counted < max(self.options.messages, 1):
                 break
             if policy is Overflow.DISCONNECT:
                 return Offered.TOO_MUCH
             if policy is Overflow.DROP_NEWEST:
                 self.dropped += 1
                 return Offered.REFUSED
-            self._drop(next(iter(self._outdated if is_heavy and self._outdated else self._items)))
+            self._drop(self._oldest(is_heavy and bool(self._outdated)))
         self._place += 1
         self._items[self._place] = item, size, key
         self._size += size
         if key is not None:
-            self._latest[key] = self._place, due
+            self._latest[key] = self._place, due_at
         return Offered.KEPT
 
     def get(self) -> Item:
@@ -104,18 +111,24 @@ class BoundedQueue(Generic[Item]):
         self._outdated.clear()
         self._size = 0
 
-    def _make_way(self, key: str) -> int:
-        """Drop what waits of a key, unless it is to stay; return the number of items that will
-        have been taken when what comes now is.
-        """
+    def _due_at(self, key: str) -> int:
+        """Return how many items will have been taken when what comes now of a key is to be."""
+        _, due_at = self._latest.get(key, (0, 0))
+        return due_at if self._taken < due_at else self._taken + len(self._items) + 1
+
+    def _make_way(self, key: str) -> None:
+        """Drop what waits of a key, unless it is due: then it stays, and is outdated."""
         waiting = self._latest.get(key)
         if waiting is not None:
-            place, due = waiting
-            if self._taken < due:
+            place, due_at = waiting
+            if self._taken < due_at:
                 self._drop(place)
-                return due
-            self._outdated[place] = None
-        return self._taken + len(self._items) + 1
+            else:
+                self._outdated[place] = None
+
+    def _oldest(self, is_outdated: bool) -> int:
+        """Return the place of the oldest item that is outdated, or that is not."""
+        return next(place for place in self._items if (place in self._outdated) is is_outdated)
 
     def _drop(self, place: int) -> None:
         self._forget(place, self._items.pop(place))
