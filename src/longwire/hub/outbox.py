@@ -107,7 +107,7 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """Messages in the queue."""
+        """Messages in the queue, outdated ones with KEEP_LATEST included."""
         return 0 if self._queue is None else len(self._queue)
 
     @property
@@ -244,7 +244,9 @@ class Outbox:
                 if isinstance(error, OSError):
                     raise
                 if now() >= end:
-                    logger.warning("a member was not accepted in %g s: %s", ACCEPT_SECONDS, error)
+                    logger.warning(
+                        "nothing could be sent to a member for %g s: %s", ACCEPT_SECONDS, error
+                    )
                     raise
                 await asyncio.sleep(ACCEPT_POLL)
 
