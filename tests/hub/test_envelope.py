@@ -141,6 +141,7 @@ INVALID = {
     "deep lists": b"T" + b"[" * 16_000 + b"\n",
     "deep objects": b"T" + b'{"a":' * 3_000 + b"\n",
     "deep and whole": b'T{"sender":{"id":"a","info":' + b"[" * 7_000 + b"]" * 7_000 + b"}}\n",
+    "a level too many": SENDER % (b'{"id":"a","info":' + b"[" * 65 + b"]" * 65 + b"}"),
     "a long number": SENDER % (b'{"id":"a","info":' + b"9" * 10_000 + b"}"),
     "infinity": SENDER % b'{"id":"a","info":Infinity}',
     "no number": SENDER % b'{"id":"a","info":[NaN]}',

@@ -29,6 +29,7 @@ TAKEN = {
     "as many bytes": "x" * (MAX_INFO - 2),
     "as many bytes of UTF-8": "é" * (MAX_INFO // 2 - 1),
     "as many levels": nested(MAX_DEPTH),
+    "as many levels, and nothing in them": nested(MAX_DEPTH - 1, []),
 }
 
 
@@ -41,9 +42,11 @@ def test_what_is_taken_is_read_by_every_node(info: Any) -> None:
 
 @pytest.mark.parametrize(
     "info",
-    ["x" * (MAX_INFO - 1), nested(MAX_DEPTH + 1), nested(MAX_DEPTH, {"a": 1}), nested(100_000)],
-    ids=["bytes", "a level", "an object", "levels without end"],
-)
+    ["x" * (MAX_INFO - 1), nested(MAX_DEPTH + 1), nested(MAX_DEPTH, {"a": 1}), nested(100_000),
+     nested(MAX_DEPTH, []), nested(MAX_DEPTH, {}), nested(MAX_DEPTH, ())],
+    ids=["bytes", "a level", "an object", "levels without end",
+         "an empty list", "an empty object", "an empty tuple"],
+)  # fmt: skip
 def test_too_large(info: Any) -> None:
     with pytest.raises(MessageTooLarge, match="4096 bytes of JSON at most, and 64 levels"):
         check_info(info)

@@ -36,15 +36,15 @@ def to_json(value: Any) -> str:
 
 def is_too_deep(value: Any) -> bool:
     """Return whether the value has over MAX_DEPTH levels. It has to be finite, and may be deep."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for parent in level for child in _children(parent)]
-        if not level:
-            return False
-    return True
+    level = _containers([value])
+    for _ in range(MAX_DEPTH):
+        level = _containers(child for parent in level for child in _children(parent))
+    return bool(level)
 
 
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, (list, tuple)) else ()
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list, tuple))]
+
+
+def _children(container: Any) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
