@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -252,6 +253,31 @@ async def test_closing_without_a_server_takes_no_longer_than_the_timeout(
         await node.broker.close()
         await node.broker.close()
         assert time.monotonic() - began < setting.timeout + 0.5
+
+
+async def test_closing_without_a_server_is_soon_over(
+    setting: NatsSetting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for who gives everything else the time that an election takes, as with replicas."""
+    monkeypatch.setattr("longwire.hub.brokers.nats.broker.CLOSE_SECONDS", 0.5)
+    broker = broker_at(setting.url() + "&timeout=20")
+    await broker.open(RecordingNode(broker))
+    await setting.kill()
+    began = time.monotonic()
+    await broker.close()
+    assert time.monotonic() - began < 5
+
+
+async def test_a_silent_server_leaves_time_for_the_others(setting: NatsSetting) -> None:
+    user, password = CREDENTIALS
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"nats://127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{setting.port}"
+        broker = NatsBroker(url, user=user, password=password, timeout=4)
+        broker._link._next_server = 0
+        began = time.monotonic()
+        await broker.open(RecordingNode(broker))
+        assert time.monotonic() - began < 3.5  # else it had what is left of 4 s
+        await broker.close()
 
 
 async def test_many_clients_of_one_node_leave_once(setting: NatsSetting) -> None:

@@ -26,6 +26,10 @@ from longwire.hub.events import Client, Draft, History, Position, Publication, S
 
 logger = logging.getLogger("longwire.hub")
 
+CLOSE_SECONDS = 5.0
+"""How long a close may take at most to say who leaves: without it the others find out by
+themselves, and who ends a process does not wait for a leader to be elected."""
+
 LOOKS = 4
 """How often in a heartbeat a node looks who has died: with two heartbeats of patience, all is done
 within three."""
@@ -103,7 +107,8 @@ class NatsBroker:
             beating.cancel()
             await asyncio.wait({beating})
             with contextlib.suppress(BrokerError):  # then the others find out by themselves
-                deadline = self._link.deadline()
+                loop = asyncio.get_running_loop()
+                deadline = min(self._link.deadline(), loop.time() + CLOSE_SECONDS)
                 await self._attendance.exit_all(deadline)
                 await self._roll.end(deadline)
         await self._link.close()

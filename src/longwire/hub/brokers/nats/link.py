@@ -80,9 +80,11 @@ class Link:
     async def open(self) -> None:
         """Connect, and from then on reconnect; BrokerError if no server of the address answers."""
         deadline = self.deadline()
-        for _ in self._servers:
+        loop = asyncio.get_running_loop()
+        for left in range(len(self._servers), 0, -1):
+            share = (deadline - loop.time()) / left  # one that is silent leaves time for the others
             try:
-                client = await self._connect(deadline)
+                client = await self._connect(loop.time() + share)
                 break
             except BrokerError as error:
                 refused = error
