@@ -244,6 +244,13 @@ async def test_half_a_secret_in_place_of_a_path_is_not_shown(name: str) -> None:
         assert_hidden(Way("", ["s3cret"]), str(refused.value), broker._options)
 
 
+@pytest.mark.parametrize("name", ["nkeys_seed", "user_credentials"])
+def test_files_need_a_package(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nkeys", None)  # as if it were not installed
+    with pytest.raises(BrokerError, match=r"needs the package nkeys: pip install 'nats-py\[nkeys"):
+        broker_at(f"nats://host?{name}=file")
+
+
 def test_credentials_stand_in_one_place() -> None:
     with pytest.raises(BrokerError, match="nats://host:4222: credentials stand in") as raised:
         NatsBroker("nats://ann:s3cret@host", token="t0k3n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -305,6 +306,37 @@ async def test_publications_of_an_old_epoch_do_not_take_the_new_ones_with_them()
         at.world.answer(reading)
         await turns(5)
         assert story.cursor == at.world.position == Position(2, "e1")
+
+
+@pytest.mark.parametrize(
+    ("in_one_turn", "seconds", "most"), [(16, 1000.0, 20), (10**9, 0.0, 1)], ids=["count", "time"]
+)
+async def test_what_was_held_back_is_let_go_in_slices_and_in_order(
+    in_one_turn: int, seconds: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it follows what was read; the history has too little to make good for a mistake."""
+    monkeypatch.setattr(room_module, "IN_ONE_TURN", in_one_turn)
+    monkeypatch.setattr(room_module, "TURN_SECONDS", seconds)
+    async with stage(window=2) as at:
+        story = await at.first()
+        at.world.publish_here()
+        at.world.lose()
+        at.world.publish_here()
+        at.deliver()
+        reading = await at.call("history")
+        reading.apply()
+        for _ in range(100):
+            at.world.publish_here()
+        at.deliver()
+        assert publications(story) == []
+        at.world.answer(reading)
+        told = [0]
+        for _ in range(300):
+            await asyncio.sleep(0)
+            told.append(len(publications(story)))
+        assert max(after - before for before, after in itertools.pairwise(told)) <= most
+        assert publications(story) == [f"{number}:e0" for number in range(1, 103)]
+        assert story.gaps == 0
 
 
 @pytest.mark.parametrize("what", ["an outage", "a publication"])
