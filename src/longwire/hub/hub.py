@@ -86,7 +86,7 @@ class Hub:
         """Connect to the broker, also once more after close(). Raises BrokerError if it does not
         answer, HubClosed if it is closed meanwhile.
         """
-        self._rooms.admit()
+        self._rooms.allow()
         await self._rooms.open()
 
     async def close(self) -> None:

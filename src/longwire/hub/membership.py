@@ -158,11 +158,10 @@ class Membership:
     ) -> None:
         """Begin a subscription."""
         since = Position.of(since)
-        await self._rooms.open()
         room = await self._rooms.hold(name)
         try:
             await room.admit(subscription, Client(self._rooms.id), since)
-            self._rooms.check(room)
+            self._rooms.check_current(room)
             self._subscriptions.add(subscription)
         finally:
             self._rooms.release(room)

@@ -95,7 +95,7 @@ class Rooms:
         finally:
             self._opening = None
 
-    def admit(self) -> None:
+    def allow(self) -> None:
         """Be opened, also after a close: as another node, for this one has taken its leave."""
         if self.is_closed and not self._was_opened:
             self.is_closed = False
@@ -157,14 +157,14 @@ class Rooms:
 
     async def _subscribe(self, room: Room) -> None:
         async with room.lock:
-            self.check(room)
+            self.check_current(room)
             if not room.is_subscribed:
                 room.subscribing()
                 position = await self.broker.subscribe(room.name, room.options.window)
-                self.check(room)
+                self.check_current(room)
                 room.subscribed(position)
 
-    def check(self, room: Room) -> None:
+    def check_current(self, room: Room) -> None:
         """Raise HubClosed if the hub was closed since the room was found.
 
         It may be open again by now, and have another room of this name.
@@ -184,7 +184,7 @@ class Rooms:
 
     async def _unsubscribe(self, room: Room) -> None:
         async with room.lock:
-            if not room.is_empty or not self._knows(room):
+            if not room.is_empty:
                 return
             room.stop()
             if room.is_asked_for:  # who waited for the answer may have been cancelled
