@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from longwire.errors import MessageTooLarge
-from longwire.hub.info import to_json
 from longwire.hub.message import size_of
+
+
+def to_json(value: Any) -> str:
+    """Return the value as browsers read it; TypeError or ValueError if it is no JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class Encoding:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from longwire.errors import MessageTooLarge
+from longwire.hub.encoding import to_json
 
 MAX_INFO = 4 * 1024
 """Bytes of a client's info in JSON: presence sends all of a room's to whoever asks."""
@@ -27,11 +27,6 @@ def check_info(info: Any) -> None:
     raise MessageTooLarge(
         f"a client's info has {MAX_INFO} bytes of JSON at most, and {MAX_DEPTH} levels"
     )
-
-
-def to_json(value: Any) -> str:
-    """Return the value as browsers read it; TypeError or ValueError if it is no JSON."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def is_too_deep(value: Any) -> bool:

@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from longwire.asgi import is_sendable_code
+from longwire.hub.encoding import to_json
 from longwire.hub.events import (
     Client,
     Disconnect,
@@ -107,7 +108,7 @@ def decode(
 
 def encode_client(client: Client) -> bytes:
     """Return a client as JSON, for a broker's own table of who is present."""
-    return _to_json(_client_to_json(client))
+    return to_json(_client_to_json(client)).encode()
 
 
 def decode_client(data: bytes) -> Client:
@@ -138,12 +139,8 @@ def _client_to_json(client: Client) -> dict[str, Any]:
 
 
 def _join(letter: bytes, head: dict[str, Any], payload: bytes = b"") -> bytes:
-    return b"".join((letter, _to_json(head) if head else b"{}", b"\n", payload))
-
-
-def _to_json(value: Any) -> bytes:
     # JSON escapes line feeds: the first one ends the head.
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return b"".join((letter, to_json(head).encode() if head else b"{}", b"\n", payload))
 
 
 def _read_json(data: bytes) -> dict[str, Any]:
@@ -154,7 +151,7 @@ def _read_json(data: bytes) -> dict[str, Any]:
     try:
         value = DECODER.decode(data.decode())
         if b"\\u" in data:  # JSON can escape a lone surrogate; nothing can send it
-            _to_json(value)
+            to_json(value).encode()
     except (ValueError, RecursionError):
         raise InvalidEnvelope("a head that is no JSON") from None
     if not isinstance(value, dict):
