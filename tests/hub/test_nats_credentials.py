@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import ssl
+import subprocess
 import sys
 import traceback
 from asyncio.subprocess import PIPE, STDOUT
@@ -17,6 +18,12 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from longwire.errors import BrokerError
 from longwire.hub import Hub
@@ -342,3 +349,20 @@ async def test_tls_by_a_context(tmp_path: Path) -> None:
 def test_files_of_tls_that_are_none(query: str, error: str) -> None:
     with pytest.raises(BrokerError, match=error):
         broker_at(f"tls://host?{query}")
+
+
+def test_a_key_that_is_locked_is_refused_without_a_question(tmp_path: Path) -> None:
+    """Else OpenSSL would ask on the terminal, or on the standard input where there is none."""
+    client = Authority(tmp_path).issue("client.example")
+    key = load_pem_private_key(client.read_bytes(), password=None)
+    locked = tmp_path / "locked.pem"
+    how = BestAvailableEncryption(b"s3cret")
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how))
+    url = f"tls://host?ssl_certfile={client}&ssl_keyfile={locked}"
+    code = f"from longwire.hub.brokers import broker_at; broker_at({url!r})"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        input=b"s3cret\n", capture_output=True, timeout=20, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert b"BrokerError: ssl_certfile, ssl_keyfile: " in ended.stderr
+    assert b"pass phrase" not in ended.stderr + ended.stdout
