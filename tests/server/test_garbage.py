@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
+from longwire.hub import Hub
 from tests.applications import echo
 from tests.conftest import Serve, Served
 from tests.wire import Wire, close, connect, frame, request, text
@@ -29,6 +30,13 @@ async def any_end(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"ok"})
+    elif scope["path"] == "/hub":
+        await send({"type": "websocket.accept"})
+        async with Hub() as hub, hub.connect(send, scope=scope, user="ann") as member:
+            await member.join("lobby")
+            await member.send("welcome")
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
     elif scope["path"] == "/refused":
         await send({"type": "websocket.close"})
     elif scope["path"] == "/denied":
@@ -39,6 +47,20 @@ async def any_end(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": 4000})
     else:
         await echo(scope, receive, send)
+
+
+async def hub_member_closes(wire: Wire) -> None:
+    await wire.send(request("/hub"))
+    assert (await wire.response()).status == 101
+    assert await wire.message() == "welcome"
+    await wire.send(close(1000))
+    await wire.eof()
+
+
+async def hub_member_is_lost(wire: Wire) -> None:
+    await wire.send(request("/hub"))
+    assert (await wire.response()).status == 101
+    wire.reset()
 
 
 async def peer_closes(wire: Wire) -> None:
@@ -117,7 +139,8 @@ def no_collector() -> Iterator[None]:
     "talk",
     [
         peer_closes, peer_breaks_the_protocol, peer_is_lost, application_closes, refused, denied,
-        requests, bad_request, bad_handshake, bad_target, lost_request, nothing,
+        requests, bad_request, bad_handshake, bad_target, lost_request, nothing, hub_member_closes,
+        hub_member_is_lost,
     ],
 )  # fmt: skip
 async def test_an_ended_connection_leaves_no_garbage(

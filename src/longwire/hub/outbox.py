@@ -64,6 +64,23 @@ class Owner(Protocol):
         """Hear that the connection has ended, or takes no close. Idempotent."""
 
 
+class _Nobody:
+    """Whom an outbox tells once its member has ended.
+
+    The two refer to each other until then; nothing that only the garbage collector would find is
+    to hold on to a connection.
+    """
+
+    def on_writer(self) -> None:
+        pass
+
+    def on_lost(self) -> None:
+        pass
+
+
+NOBODY = _Nobody()
+
+
 class Outbox:
     """The way to one member."""
 
@@ -95,7 +112,7 @@ class Outbox:
         self._prepare = prepare
         self._options = options
         self._counters = counters
-        self._owner = owner
+        self._owner: Owner = owner
         self._state = State.OPEN
         self._write: Callable[[Any], bool] | None = None
         self._queue: BoundedQueue[Message] | None = None
@@ -171,6 +188,7 @@ class Outbox:
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.wait([task])
+        self._owner = NOBODY
 
     def _enqueue(self, message: Message) -> bool:
         if self._state is not State.OPEN:
