@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,18 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from longwire.documents import DocumentOptions, Documents, MemoryStore, Role, SqliteStore
-from longwire.documents.sync import AwarenessUpdate, QueryAwareness, SyncStep1, encode
+from longwire.documents.sync import (
+    AwarenessUpdate,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    Update,
+    encode,
+)
 from longwire.toolkit import Refusal, WebSocket
 from tests import wire
 from tests.conftest import Serve, Served
-from tests.documents_layer.clients import YjsClient
+from tests.documents_layer.clients import PATIENCE, YjsClient
 from tests.documents_layer.serving import DocumentApp, TroubledStore
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +52,13 @@ async def agree(clients: list[YjsClient]) -> None:
     for client in clients:
         await client.until(lambda c=client: set(marks) <= set(str(c.text)))  # type: ignore[misc]
     assert len({str(client.text) for client in clients}) == 1
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until the server has come that far, where no client can see it."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 def text_of(updates: list[bytes]) -> str:
@@ -101,6 +115,30 @@ async def test_nothing_is_told_before_it_is_stored(server: Served, store: Troubl
             store.gate.set()
             await bob.until_text("not yet")
             await carol.until_text("not yet")
+
+
+async def test_an_answer_has_all_that_was_told_before_it(
+    serve: Serve, store: TroubledStore
+) -> None:
+    # Whoever gets an update first, and then an older answer, has to keep what it cannot place.
+    async with Documents(store) as documents, serve(DocumentApp(documents)) as server:
+        url = server.url("ws", "/plan")
+        async with YjsClient(url) as ada, YjsClient(url) as bob, YjsClient(url) as carol:
+            for client in (ada, bob, carol):
+                await client.synced()
+            document = documents._open["plan"][0]
+            store.gate.clear()
+            await ada.edit(0, "first ")
+            await eventually(lambda: document._writer is not None)
+            carol.heard.clear()
+            await carol.send(encode(SyncStep1({})))
+            await eventually(lambda: len(document._reads) == 1)
+            await bob.edit(0, "second ")
+            await eventually(lambda: len(document._changes) == 1)
+            store.gate.set()
+            await carol.until(lambda: {"first", "second"} <= set(str(carol.text).split()))
+            kinds = [type(message) for message in carol.heard]
+            assert kinds == [Update, SyncStep2, Update]
 
 
 async def test_a_store_that_fails_sends_editors_away_and_loses_nothing(

@@ -151,7 +151,11 @@ class Document:
         self._add(change).add_done_callback(done)
 
     async def read(self, look: Callable[[], T]) -> T:
-        """Return what `look` finds while all that is there is stored. Raises StoreError."""
+        """Return what `look` finds while all that is there is stored. Raises StoreError.
+
+        What is said of it belongs into `look`: when this returns, more may have been told already,
+        and an answer would be older than what was said before it.
+        """
         if self.failure is not None:
             raise self.failure
         if self._writer is None:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -128,14 +129,12 @@ class Nodes:
     async def _say_state(self) -> None:
         self._comparing = None
         self._compared_at = time.monotonic()
+        with contextlib.suppress(DocumentError):  # it is given up
+            await self._document.read(self._tell_state)
+
+    def _tell_state(self) -> None:
         replica = self._document.replica
-        try:
-            state = await self._document.read(
-                lambda: replica.digest() + encode_state(replica.known)
-            )
-        except DocumentError:
-            return  # it is given up
-        self._post(STATE + state)
+        self._post(STATE + replica.digest() + encode_state(replica.known))
 
     def _post(self, data: bytes) -> None:
         if len(self._waiting) >= MAX_WAITING:
@@ -252,21 +251,17 @@ class Nodes:
 
     async def _answer(self, digest: bytes, state: dict[int, int]) -> None:
         """Say what a node with that state lacks, and ask it for what it has more."""
-        document = self._document
-        try:
-            missing = await document.read(lambda: self._missing(digest, state))
-        except DocumentError:
+        with contextlib.suppress(DocumentError):  # it is given up
+            await self._document.read(lambda: self._tell_missing(digest, state))
+
+    def _tell_missing(self, digest: bytes, state: dict[int, int]) -> None:
+        replica = self._document.replica
+        if replica.digest() == digest:
             return
-        if missing is None:
-            return
-        known = document.replica.known
+        known = replica.known
         is_ahead = any(clock > state.get(client, 0) for client, clock in known.items())
         is_behind = any(clock > known.get(client, 0) for client, clock in state.items())
         if is_ahead or not is_behind:
-            self.tell(encode(SyncStep2(missing)))
+            self.tell(encode(SyncStep2(replica.diff(state))))
         if is_behind or not is_ahead:  # the same state and another digest: deletions differ
             self.compare()
-
-    def _missing(self, digest: bytes, state: dict[int, int]) -> bytes | None:
-        replica = self._document.replica
-        return None if replica.digest() == digest else replica.diff(state)

@@ -44,11 +44,13 @@ class YjsEditor(Editor):
         self._in_vain = 0  # step 2s in a row that did not fit
 
     async def greet(self) -> None:
+        await self.document.read(self._enter)
+
+    def _enter(self) -> None:
         document = self.document
-        state = await document.read(lambda: dict(document.replica.known))
         document.audience.admit_yjs(self.member)
         if self.role == "write":
-            self._ask(state)
+            self._ask()
         present = document.awareness.entries()
         if present:
             self._say(encode(AwarenessUpdate(present)))
@@ -62,9 +64,7 @@ class YjsEditor(Editor):
             )
         match decode(data):
             case SyncStep1(state):
-                document = self.document
-                missing = await document.read(lambda: document.diff(dict(state)))
-                self._say(encode(SyncStep2(missing)))
+                await self.document.read(lambda: self._answer(dict(state)))
             case SyncStep2(update):
                 await self._apply(update, is_answer=True)
             case Update(update):
@@ -92,8 +92,7 @@ class YjsEditor(Editor):
                 if self._in_vain == MAX_ASKED:
                     raise
             if not self._is_asked:  # else the answer on its way has this update, too
-                document = self.document
-                self._ask(await document.read(lambda: dict(document.replica.known)))
+                await self.document.read(self._ask)
         else:
             if is_answer:
                 self._is_asked = False
@@ -112,9 +111,12 @@ class YjsEditor(Editor):
         if departed:
             self._say(encode(AwarenessUpdate(departed)))
 
-    def _ask(self, state: dict[int, int]) -> None:
+    def _answer(self, state: dict[int, int]) -> None:
+        self._say(encode(SyncStep2(self.document.diff(state))))
+
+    def _ask(self) -> None:
         self._is_asked = True
-        self._say(encode(SyncStep1(state)))
+        self._say(encode(SyncStep1(dict(self.document.replica.known))))
 
     def _say(self, data: bytes) -> None:
         self.document.audience.post(self.member, data)
