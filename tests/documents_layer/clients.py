@@ -94,6 +94,14 @@ class YjsClient:
             for update in waiting:
                 await self.send(encode(Update(update)))
 
+    def hear(self, update: bytes) -> None:
+        """Apply an update of somebody else."""
+        self._is_applying = True
+        try:
+            self.doc.apply_update(update)
+        finally:
+            self._is_applying = False
+
     async def say(self, client: int, clock: int, state: str | None) -> None:
         await self.send(encode(AwarenessUpdate((AwarenessEntry(client, clock, state),))))
 
@@ -145,11 +153,7 @@ class YjsClient:
             case SyncStep1(state):
                 await self.send(encode(SyncStep2(self.doc.get_update(encode_state(state)))))
             case SyncStep2(update) | Update(update):
-                self._is_applying = True
-                try:
-                    self.doc.apply_update(update)
-                finally:
-                    self._is_applying = False
+                self.hear(update)
                 if isinstance(message, SyncStep2):
                     self.is_synced.set()
             case AwarenessUpdate(entries):

@@ -15,7 +15,7 @@ from longwire.errors import BrokerError
 from longwire.hub import Draft, Hub, Position, RoomOptions, Window
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
 from tests.conftest import Serve, Served
-from tests.documents_layer.clients import YjsClient, json_client
+from tests.documents_layer.clients import PATIENCE, YjsClient, json_client
 from tests.documents_layer.serving import DocumentApp, TroubledStore
 from tests.documents_layer.test_serving import agree, text_of
 
@@ -215,6 +215,62 @@ async def test_json_editors_on_two_nodes(serve: Serve) -> None:
             await ada.until_content("é😀!")
             while {m["user_id"] for m in ada.heard if m["type"] == "user_joined"} != {"ada", "bob"}:
                 await ada.receive()
+
+
+async def with_a_hole(ada: YjsClient, url: str) -> YjsClient:
+    """Return an editor, not yet connected to the address, that has the first and the third word of
+    ada's, not the second, and wrote a word of its own before it heard of them.
+    """
+    bob = YjsClient(url)
+    await bob.edit(0, "bob's ")
+    for at, word in ((0, "one "), (0, "two "), (8, "three ")):
+        state = ada.doc.get_state()
+        await ada.edit(at, word)
+        if word != "two ":
+            bob.hear(ada.doc.get_update(state))
+    return bob
+
+
+async def go_on(bob: YjsClient) -> None:
+    """Write behind the third word: that depends on it."""
+    await bob.edit(str(bob.text).index("three ") + 6, "!")
+
+
+def words(client: YjsClient) -> set[str]:
+    return set(str(client.text).split())
+
+
+async def test_an_editor_whose_updates_wait_for_anothers_goes_on(serve: Serve) -> None:
+    async with nodes(serve, MemoryStore(), MemoryStore()) as (one, two):
+        one.broker.loss = two.broker.loss = 1.0
+        async with YjsClient(one.url("/plan")) as ada:
+            await ada.synced()
+            bob = await with_a_hole(ada, two.url("/plan"))
+            async with bob, YjsClient(two.url("/plan")) as carol:
+                for _ in range(10):
+                    await go_on(bob)
+                await carol.until(lambda: words(carol) == {"bob's", "one"})
+                one.broker.loss = two.broker.loss = 0.0
+                await agree([ada, bob, carol])
+                assert "three !!!!!!!!!!" in str(carol.text)
+
+
+async def test_an_editor_whose_updates_wait_for_what_nobody_has_is_told(serve: Serve) -> None:
+    async with nodes(serve, MemoryStore()) as (one,):
+        async with YjsClient(one.url("/other")) as ada:
+            await ada.synced()
+            bob = await with_a_hole(ada, one.url("/plan"))
+            async with bob, YjsClient(one.url("/plan")) as carol:
+                await carol.until(lambda: words(carol) == {"bob's", "one"})
+                assert bob.ended is not None
+                async with asyncio.timeout(PATIENCE):
+                    while not bob.ended.done():
+                        await go_on(bob)
+                        await asyncio.sleep(0.01)
+                code, reason = bob.ended.result()
+                assert code == 1007
+                assert "depends on" in reason
+                assert words(carol) == {"bob's", "one"}
 
 
 async def test_editors_at_random_on_two_nodes_with_one_file(serve: Serve, tmp_path: object) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longwire.documents.fitting import fitting
 from longwire.documents.replica import Behind, Damaged, Replica
-from longwire.documents.sync import number
+from longwire.documents.sync import decode_state, encode_state, number
 from longwire.documents.updates import MAX_DEPTH, scan
 from longwire.errors import MalformedMessage
 
@@ -87,8 +88,7 @@ def test_a_poisoned_update_leaves_nothing_behind(
         assert replica.known == replica._state()
     finally:
         replica.close()
-    # Nothing waits inside of pycrdt for what may never come.
-    assert replica.doc.get_update(replica.doc.get_state())[0] == 0
+    assert is_empty_handed(replica)
 
 
 @given(st.binary(max_size=100))
@@ -155,6 +155,98 @@ def test_what_never_resolves_is_not_kept(update: bytes) -> None:
             replica.apply(update)
     assert len(replica.snapshot()) == size
     replica.close()
+
+
+@pytest.mark.parametrize("update", NEVER.values(), ids=NEVER)
+def test_nothing_fits_of_what_never_resolves(update: bytes) -> None:
+    replica = Replica([RICH[-1]])
+    before = dict(replica.known)
+    news, lacking = replica.apply_part(update)
+    assert (news, replica.known) == (None, before)
+    assert lacking
+    replica.close()
+
+
+class Editor:
+    """A document of one client, and what it wrote."""
+
+    def __init__(self, client: int) -> None:
+        self.doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client)
+        self.text = self.doc.get("text", type=pycrdt.Text)
+        self.written: list[bytes] = []
+
+    def edit(self, seed: random.Random) -> None:
+        before = self.doc.get_state()
+        length = len(self.text)
+        at = seed.randint(0, length)
+        with self.doc.transaction():
+            del self.text[at : at + seed.randint(0, min(2, length - at))]
+            self.text.insert(at, seed.choice(["x", "yz"]))
+        self.written.append(self.doc.get_update(before))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_what_fits_of_an_answer_is_taken_and_the_rest_later(seed: random.Random) -> None:
+    # Three write, and hear of each other; then the first hears only some of what the others wrote.
+    editors = [Editor(client) for client in seed.sample(range(1, 10), 3)]
+    ada, *others = editors
+    for _ in range(seed.randint(1, 25)):
+        editor = seed.choice(editors)
+        editor.edit(seed)
+        if seed.random() < 0.5:
+            other = seed.choice(others)
+            other.doc.apply_update(editor.doc.get_update(other.doc.get_state()))
+    own = len(ada.written) and decode_state(ada.doc.get_state())[ada.doc.client_id]
+    for editor in others:
+        for update in editor.written:
+            if seed.random() < 0.6:
+                ada.doc.apply_update(update)
+    ada.edit(seed)
+
+    replica = Replica()
+    for update in others[0].written[: seed.randint(0, 3)]:
+        replica.apply_part(update)
+    answer = ada.doc.get_update(encode_state(replica.known))
+    _, lacking = replica.apply_part(answer)
+    assert replica.known.get(ada.doc.client_id, 0) >= own, "it was written before the others came"
+    assert replica.known == replica._state()
+    assert is_empty_handed(replica)
+    assert all(clock > replica.known.get(client, 0) for client, clock in lacking.items())
+
+    for _ in range(len(editors)):  # as often as one may wait for the other
+        for editor in others:
+            replica.apply_part(editor.doc.get_update())
+        _, lacking = replica.apply_part(ada.doc.get_update(encode_state(replica.known)))
+    assert not lacking
+    everything: pycrdt.Doc[Any] = pycrdt.Doc()
+    for editor in (*others, ada):
+        everything.apply_update(editor.doc.get_update())
+    assert replica.known == decode_state(everything.get_state())
+    text = str(everything.get("text", type=pycrdt.Text))
+    assert str(replica.doc.get("text", type=pycrdt.Text)) == text
+    replica.close()
+
+
+def is_empty_handed(replica: Replica) -> bool:
+    """Return whether nothing waits inside of pycrdt for what may never come."""
+    return replica.doc.get_update(replica.doc.get_state())[0] == 0
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(RICH), st.sampled_from(RICH))
+def test_what_fits_needs_nothing_more(seed: random.Random, update: bytes, state: bytes) -> None:
+    update = mutate(update, seed)
+    known = {client: seed.randint(0, end) for client, end in scan(state).ends.items()}
+    try:
+        is_missing = scan(update).is_missing(known)
+    except MalformedMessage:
+        return
+    part, lacking = fitting(update, known)
+    assert not scan(part).is_missing(known)
+    assert fitting(part, known) == (part, {})
+    assert lacking or not is_missing
+    assert lacking or scan(part) == scan(update)
 
 
 def test_items_that_wait_for_each_other_damage_only_the_replica() -> None:

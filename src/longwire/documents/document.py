@@ -119,6 +119,23 @@ class Document:
         self._check_size(update)
         await self._change(Change(lambda: self.replica.apply(update), author, user))
 
+    async def apply_part(
+        self, update: bytes, *, author: str | None, user: str | None
+    ) -> dict[int, int]:
+        """Apply what fits of an editor's update; return what the rest lacks (fitting()). Raises as
+        apply() does, but for Behind.
+        """
+        self._check_size(update)
+        lacking: dict[int, int] = {}
+
+        def make() -> bytes | None:
+            news, missing = self.replica.apply_part(update)
+            lacking.update(missing)
+            return news
+
+        await self._change(Change(make, author, user))
+        return lacking
+
     async def operate(
         self, operation: Operation, version: object, *, author: str, user: str | None
     ) -> None:

@@ -249,8 +249,8 @@ class Documents:
             await asyncio.sleep(TICK)
             now = time.monotonic()
             for editor in list(self._editors):
-                if isinstance(editor, JSONEditor):
-                    editor.renew(now)
+                if editor.document.failure is None:
+                    editor.look_after(now)
             for name, (document, nodes, loading) in list(self._open.items()):
                 if document.failure is not None:
                     self._unload(name)

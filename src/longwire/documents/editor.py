@@ -81,6 +81,9 @@ class Editor:
         """Take a message. Raises DocumentError, UnexpectedMessage."""
         raise NotImplementedError
 
+    def look_after(self, now: float) -> None:
+        """Do what is due at that time of the monotonic clock; called every few seconds."""
+
     async def refuse(self, error: Exception) -> None:
         """Close the connection for this reason, behind what it was told before."""
         code = code_of(error)

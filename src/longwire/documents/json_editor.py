@@ -39,7 +39,7 @@ class JSONEditor(Editor):
     async def greet(self) -> None:
         document = self.document
         await document.read(self._enter)
-        self.renew(time.monotonic())
+        self.look_after(time.monotonic())
 
     def _enter(self) -> None:
         document = self.document
@@ -74,7 +74,7 @@ class JSONEditor(Editor):
             operation, value.get("version"), author=self.member.id, user=self.user
         )
 
-    def renew(self, now: float) -> None:
+    def look_after(self, now: float) -> None:
         """Say that its user is here, if that was some time ago."""
         if self.user is None or (self._said_at and now - self._said_at < RENEW_AFTER):
             return

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import pycrdt
 
+from longwire.documents.fitting import fitting
 from longwire.documents.reader import Reader
 from longwire.documents.sync import StateVector, decode_state, encode_state
-from longwire.documents.updates import EMPTY, scan
+from longwire.documents.updates import EMPTY, Contents, scan
 from longwire.errors import DocumentError, MalformedMessage
 
 
@@ -56,6 +57,21 @@ class Replica:
         contents = scan(update)
         if contents.is_missing(self.known):
             raise Behind("the update depends on changes that the document does not have")
+        return self._take(update, contents)
+
+    def apply_part(self, update: bytes) -> tuple[bytes | None, dict[int, int]]:
+        """Apply what of an update fits; return what of that was new, and what the rest lacks.
+
+        Raises MalformedMessage, after which nothing has changed; and Damaged.
+        """
+        contents = scan(update)
+        lacking: dict[int, int] = {}
+        if contents.is_missing(self.known):
+            update, lacking = fitting(update, self.known)
+            contents = scan(update)
+        return self._take(update, contents), lacking
+
+    def _take(self, update: bytes, contents: Contents) -> bytes | None:
         is_known = contents.is_known(self.known)
         if is_known and not contents.has_deletions:
             return None

@@ -90,13 +90,14 @@ class Contents:
 
 
 class Scanner(Reader):
-    """Reads one update."""
+    """Reads one update. `needs` is what the structs refer to that were read since it was set."""
 
-    __slots__ = ("contents",)
+    __slots__ = ("contents", "needs")
 
     def __init__(self, update: bytes) -> None:
         super().__init__(update)
         self.contents = Contents()
+        self.needs: dict[int, int] = self.contents.needs
 
     def update(self) -> Contents:
         """Read the whole update."""
@@ -117,21 +118,27 @@ class Scanner(Reader):
             raise MalformedMessage(f"client {client} has no structs, or is in the update twice")
         contents.starts[client] = clock
         for _ in range(count):
-            info = self._byte()
-            kind = info & 0x1F
-            if kind in (GC, SKIP):
-                length = self.number()
-            else:
-                self._references(info, client, clock)
-                length = self._content(kind)
-            if not length:
-                raise MalformedMessage(f"a struct of client {client} has no length")
-            clock += length
-            if clock > MAX_CLOCK:
-                raise MalformedMessage(f"client {client} has a clock over {MAX_CLOCK}")
-            if kind == SKIP:
-                contents.gaps[client] = clock
+            clock = self.struct(client, clock)
         contents.ends[client] = clock
+
+    def struct(self, client: int, clock: int) -> int:
+        """Read one struct; return the clock behind it."""
+        info = self._byte()
+        kind = info & 0x1F
+        if kind in (GC, SKIP):
+            length = self.number()
+        else:
+            self._references(info, client, clock)
+            length = self._content(kind)
+        if not length:
+            raise MalformedMessage(f"a struct of client {client} has no length")
+        clock += length
+        if clock > MAX_CLOCK:
+            raise MalformedMessage(f"client {client} has a clock over {MAX_CLOCK}")
+        if kind == SKIP:
+            self.contents.gaps[client] = clock
+            self.needs[client] = max(clock, self.needs.get(client, 0))
+        return clock
 
     def _references(self, info: int, client: int, clock: int) -> None:
         """Read what a struct stands beside, or in."""
@@ -155,9 +162,8 @@ class Scanner(Reader):
         at = self.number()
         if at >= MAX_CLOCK or (other == client and at >= clock):
             raise MalformedMessage(f"client {client} refers to what comes after it, at {clock}")
-        needs = self.contents.needs
-        if needs.get(other, 0) <= at:
-            needs[other] = at + 1
+        if self.needs.get(other, 0) <= at:
+            self.needs[other] = at + 1
 
     def _content(self, kind: int) -> int:
         """Read what a struct holds; return how many units of its client's clock it takes."""
@@ -224,7 +230,6 @@ class Scanner(Reader):
     def _deletions(self) -> None:
         """Read what is deleted of one client."""
         client = self.number()
-        needs = self.contents.needs
         for _ in range(self.count(2)):
             clock = self.number()
             length = self.number()
@@ -232,8 +237,8 @@ class Scanner(Reader):
             if not length or end > MAX_CLOCK:
                 raise MalformedMessage(f"a deletion of client {client} has an impossible length")
             self.contents.has_deletions = True
-            if needs.get(client, 0) < end:
-                needs[client] = end
+            if self.needs.get(client, 0) < end:
+                self.needs[client] = end
 
     def _byte(self) -> int:
         if self.position >= self._size:

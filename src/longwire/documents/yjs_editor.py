@@ -6,6 +6,8 @@
 - Somebody who only reads is not asked what they have: what they wrote stays with them.
 - An update that depends on what the server does not have (from another tab, past the server) is
   answered with a step 1: the step 2 that comes back has it with all that it depends on.
+- Of a step 2 is taken what fits. The rest depends on what the editor itself waits for, having heard
+  of what came later from another node: it is asked again once some of that is here.
 """
 
 from __future__ import annotations
@@ -32,7 +34,12 @@ FRAMING = 16
 """Bytes around an update in its message, at most."""
 
 MAX_ASKED = 3
-"""Times that an editor is asked for what its updates depend on before it is taken for broken."""
+"""Times in a row that an editor is asked for what its updates depend on, and answers in full,
+before it is taken for broken: one answer has all that its next update can depend on."""
+
+MAX_COMPARISONS = 2
+"""Comparisons of the nodes that may pass until what an editor's updates lack has come from another;
+nobody has it then."""
 
 
 class YjsEditor(Editor):
@@ -41,7 +48,9 @@ class YjsEditor(Editor):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._is_asked = False  # whether it owes a step 2
-        self._in_vain = 0  # step 2s in a row that did not fit
+        self._asked = 0  # times since an update of it fitted
+        self._lacking: dict[int, int] = {}  # what the rest of its last answer depends on
+        self._lacking_since = 0.0
 
     async def greet(self) -> None:
         await self.document.read(self._enter)
@@ -83,20 +92,36 @@ class YjsEditor(Editor):
         if self.role != "write":
             self._say(encode(PermissionDenied("this document is read-only for you")))
             raise ReadOnly("this document is read-only for you")
+        author, user = self.member.id, self.user
+        if is_answer:
+            lacking = await self.document.apply_part(update, author=author, user=user)
+            if not self._lacking:
+                self._lacking_since = time.monotonic()
+            self._lacking, self._is_asked = lacking, False
+            return
         try:
-            await self.document.apply(update, author=self.member.id, user=self.user)
+            await self.document.apply(update, author=author, user=user)
         except Behind:
-            if is_answer:
-                self._is_asked = False
-                self._in_vain += 1
-                if self._in_vain == MAX_ASKED:
-                    raise
-            if not self._is_asked:  # else the answer on its way has this update, too
+            if not self._is_expected():
+                raise
+            if not self._lacking and not self._is_asked:
                 await self.document.read(self._ask)
         else:
-            if is_answer:
-                self._is_asked = False
-            self._in_vain = 0
+            self._asked = 0
+
+    def _is_expected(self) -> bool:
+        """Return whether an update that does not fit may be in an answer that will."""
+        if self._lacking:
+            patience = MAX_COMPARISONS * self.document.options.sync_every
+            return time.monotonic() - self._lacking_since < patience
+        return self._is_asked or self._asked < MAX_ASKED
+
+    def look_after(self, now: float) -> None:
+        """Ask for the rest of an answer once some of what that lacks is here."""
+        known = self.document.replica.known
+        if any(clock <= known.get(client, 0) for client, clock in self._lacking.items()):
+            self._lacking = {}
+            self._ask()
 
     def _take_awareness(self, awareness: AwarenessUpdate) -> None:
         document = self.document
@@ -116,6 +141,7 @@ class YjsEditor(Editor):
 
     def _ask(self) -> None:
         self._is_asked = True
+        self._asked += 1
         self._say(encode(SyncStep1(dict(self.document.replica.known))))
 
     def _say(self, data: bytes) -> None:
