@@ -228,6 +228,26 @@ def test_what_fits_of_an_answer_is_taken_and_the_rest_later(seed: random.Random)
     replica.close()
 
 
+def test_what_yjs_answers_while_something_waits_fits_but_for_that() -> None:
+    # Yjs 13: ada wrote "one ", "two " before it, "three " behind "one " and "four " before all; bob
+    # wrote "bob's ", heard all but "two ", wrote "and " and deleted two characters.
+    ada, bob = 4184486518, 4132066295
+    answer = bytes.fromhex(
+        "0204f6e4a8cb0f0004010474657874046f6e65200a0484f6e4a8cb0f030674687265652044f6e4a8cb0f0405666f"
+        "75722003f7a7a9b20f00010104746578740284f7a7a9b20f01046227732044f7a7a9b20f0004616e642001f7a7a9"
+        "b20f010002"
+    )
+    replica = Replica()
+    with pytest.raises(Behind):
+        replica.apply(answer)
+    _, lacking = replica.apply_part(answer)
+    assert lacking == {ada: 8}
+    assert replica.known == {ada: 4, bob: 10}
+    assert str(replica.doc.get("text", type=pycrdt.Text)) == "and b's one "
+    assert is_empty_handed(replica)
+    replica.close()
+
+
 def is_empty_handed(replica: Replica) -> bool:
     """Return whether nothing waits inside of pycrdt for what may never come."""
     return replica.doc.get_update(replica.doc.get_state())[0] == 0
