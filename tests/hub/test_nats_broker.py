@@ -268,6 +268,33 @@ async def test_closing_without_a_server_is_soon_over(
     assert time.monotonic() - began < 5
 
 
+async def test_what_is_asked_of_a_connection_that_is_just_ending_waits_for_the_next(
+    setting: NatsSetting,
+) -> None:
+    async with setting.node() as near, setting.node() as far:
+        await far.subscribe("lobby")
+        link = near.broker._link  # type: ignore[attr-defined]
+        client = link._client
+        ending = asyncio.create_task(client._process_op_err(OSError("the server is gone")))
+        await asyncio.sleep(0)
+        assert client.is_closed
+        assert not client.lost.done(), "nats-py tells of it later"
+        await asyncio.gather(
+            near.broker.subscribe("attic", WINDOW),
+            near.broker.subscribe("porch", NO_HISTORY),
+            near.broker.history("lobby", WINDOW),
+            near.broker.publish("lobby", Draft("a"), WINDOW),
+            near.broker.publish("lobby", Draft("b"), NO_HISTORY),
+            link.in_force(link.deadline()),
+        )
+        await ending
+        assert link._client is not client
+        await far.until(lambda: {"a", "b"} <= set(far.data))
+        for room, window in (("attic", WINDOW), ("porch", NO_HISTORY)):
+            await far.broker.publish(room, Draft(room), window)
+            await near.until_data(room)
+
+
 async def test_a_silent_server_leaves_time_for_the_others(setting: NatsSetting) -> None:
     user, password = CREDENTIALS
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -102,6 +102,13 @@ class Client(NatsClient):
         if not self.lost.done():
             self.lost.set_result(reason)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing can be sent any more: nats-py knows it several turns of the event loop
+        before it says so, which is what `lost` waits for.
+        """
+        return self.lost.done() or not self.is_connected
+
     async def listen(self, subject: str) -> Subscription:
         """Subscribe; what comes goes to `on_message`."""
         subscription = await self.subscribe(subject, future=self._sink)

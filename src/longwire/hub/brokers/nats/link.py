@@ -306,16 +306,16 @@ class Link:
             )
 
     async def _connected(self, deadline: float) -> Client:
-        if self._client is None:
+        """Return the connection, as soon as there is one; BrokerError if there is none in time."""
+        while self._client is None or self._client.is_gone:
             if self._task is None:
                 raise self.error("the broker is not open")
+            self._is_up.clear()
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._is_up.wait()
             except TimeoutError:
                 raise self.error(self._last_error) from None
-            if self._client is None:  # gone again, before we had our turn
-                raise self.error(self._last_error)
         return self._client
 
     # ---- listening --------------------------------------------------------------------------
@@ -332,7 +332,7 @@ class Link:
         try:
             subscription = await client.listen(subject)
         except Exception as error:
-            if self._client is client:
+            if self._client is client and not client.is_gone:  # otherwise the next one takes it
                 del self._subscriptions[subject]
                 raise self.error(str(error)) from None
         else:
@@ -350,7 +350,8 @@ class Link:
             except Lost:
                 continue
             except Exception as error:
-                raise self.error(str(error) or "no answer in time") from None
+                if not client.is_gone:
+                    raise self.error(str(error) or "no answer in time") from None
 
     async def unlisten(self, subject: str) -> None:
         """End that; harmless if it is not subscribed, or if there is no connection."""
