@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import pytest
 
 from longwire.documents import DocumentOptions, Documents, MemoryStore, SqliteStore, Store
+from longwire.documents.sync import Update, encode
 from longwire.errors import BrokerError
 from longwire.hub import Draft, Hub, Position, RoomOptions, Window
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
 from tests.conftest import Serve, Served
 from tests.documents_layer.clients import PATIENCE, YjsClient, json_client
 from tests.documents_layer.serving import DocumentApp, TroubledStore
-from tests.documents_layer.test_serving import agree, text_of
+from tests.documents_layer.test_serving import agree, eventually, text_of
+from tests.documents_layer.test_updates import DAMAGING
 
 pytestmark = pytest.mark.anyio
 
@@ -300,3 +302,47 @@ async def test_editors_at_random_on_two_nodes_with_one_file(serve: Serve, tmp_pa
     store = SqliteStore(path)
     assert text_of((await store.load("plan")).parts) == text
     await store.close()
+
+
+async def test_content_that_is_made_again_tells_what_others_have_stored(serve: Serve) -> None:
+    store = TroubledStore(is_shared=True)
+    async with nodes(serve, store, store) as (one, two):
+        async with YjsClient(one.url("/plan")) as ada, YjsClient(two.url("/plan")) as bob:
+            await ada.synced()
+            await bob.synced()
+            await bob.edit(0, "bob's ")
+            await ada.until_text("bob's ")
+            one.broker.loss = two.broker.loss = 1.0
+            await ada.edit(0, "ada's ")
+            async with YjsClient(one.url("/plan")) as carol:
+                await carol.until_text("ada's bob's ")  # it is stored
+            async with YjsClient(two.url("/plan")) as mallory:
+                await mallory.send(encode(Update(DAMAGING)))
+                assert (await mallory.close_frame())[0] == 1007
+            one.broker.loss = two.broker.loss = 0.0
+            await bob.until_text("ada's bob's ")
+
+
+async def test_a_document_that_is_opened_while_it_is_unloaded_keeps_what_is_written(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longwire.documents.document.COMPACT_FROM", 500)
+    monkeypatch.setattr("longwire.documents.nodes.LAST_DELAY", 0.5)
+    store = MemoryStore()
+    options = DocumentOptions(sync_every=0.2, unload_after=0.1)
+    async with nodes(serve, store, options=options) as (one,):
+        async with YjsClient(one.url("/plan")) as ada:
+            await ada.synced()
+            await ada.edit(0, 2000 * "a")  # a snapshot
+            await ada.edit(0, 600 * "b")  # and enough for the next one, when it is unloaded
+            one.broker.is_away = True  # so that unloading takes some time
+            await ada.edit(0, "c")
+        await eventually(lambda: not len(one.documents))
+        closing = list(one.documents._closing)
+        async with YjsClient(one.url("/plan")) as bob, YjsClient(one.url("/plan")) as carol:
+            await bob.synced()
+            await bob.edit(0, "kept ")
+            await carol.until(lambda: str(carol.text).startswith("kept "))
+            assert not all(task.done() for task in closing)
+            await asyncio.wait(closing)
+            assert text_of((await store.load("plan")).parts) == str(bob.text)

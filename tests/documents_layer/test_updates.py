@@ -269,11 +269,27 @@ def test_what_fits_needs_nothing_more(seed: random.Random, update: bytes, state:
     assert lacking or scan(part) == scan(update)
 
 
-def test_items_that_wait_for_each_other_damage_only_the_replica() -> None:
-    circle = b"\x02\x01\x08\x00\x84\x07\x00\x01a\x01\x07\x00\x84\x08\x00\x01b\x00"
+# An item within a text's character: it is whole, and pycrdt fails in the middle of it.
+DAMAGING = b"\x01\x02\x07\x00\x04\x01\x04text\x01a\x04\x00\x07\x00\x01b\x00"
+
+
+def test_what_pycrdt_fails_on_damages_only_the_replica() -> None:
     replica = Replica([RICH[-1]])
+    known = dict(replica.known)
     with pytest.raises(Damaged):
-        replica.apply(circle)
+        replica.apply(DAMAGING)
+    assert replica.known == known
+    replica.close()
+
+
+def test_items_that_wait_for_each_other_damage_only_the_replica() -> None:
+    circle = b"\x01\x08\x00\x84\x07\x00\x01a\x01\x07\x00\x84\x08\x00\x01b"
+    sound = b"\x01\x09\x00\x04\x01\x01t\x01a"
+    replica = Replica([RICH[-1]])
+    known = dict(replica.known)
+    with pytest.raises(Damaged):
+        replica.apply(b"\x03" + sound + circle + b"\x00")
+    assert replica.known == known, "what was not taken"
     replica.close()
 
 

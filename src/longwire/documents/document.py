@@ -29,6 +29,7 @@ from longwire.documents.replica import Behind, Damaged, Replica
 from longwire.documents.stores import Store
 from longwire.documents.sync import AwarenessEntry, StateVector
 from longwire.documents.texts import TextForm
+from longwire.documents.updates import EMPTY
 from longwire.errors import DocumentError, LimitExceeded, MalformedMessage, StoreError
 from longwire.hub import Member
 
@@ -98,7 +99,8 @@ class Document:
         """Write what waits, and let go of the content; nobody may hold it any more."""
         await self.settle()
         if self.failure is None and self._log_size >= COMPACT_FROM:
-            await self._compact()
+            # Whoever has opened it again meanwhile writes to the same place.
+            await self._compact(is_alone=False)
         self.give_up(StoreError("the document was closed"))
 
     def give_up(self, error: DocumentError) -> None:
@@ -242,9 +244,9 @@ class Document:
                 is_sound = self._apply_all(made)
                 await self._commit(made)
                 if not is_sound:
-                    await self.load()
+                    await self._load_again()
                 elif self._log_size > self._compact_at:
-                    await self._compact()
+                    await self._compact(is_alone=not self._store.is_shared)
                 self._answer_reads()
         except StoreError as error:
             logger.error("document %r is given up: %s", self.name, error)
@@ -258,6 +260,15 @@ class Document:
             self._writer = None
             self._fail_waiting()
             self._answer_reads()
+
+    async def _load_again(self) -> None:
+        """Make the content again of what is stored, and tell what other nodes have stored there:
+        when their updates come, they are no news to the document any more."""
+        known = self.replica.known
+        await self.load()
+        news = self.replica.diff(known)
+        if self._store.is_shared and news != EMPTY:  # editors in JSON were told all of it
+            self.audience.tell(Change(lambda: None, is_from_node=True, news=news))
 
     def _apply_all(self, made: list[Change]) -> bool:
         """Apply what waits, into `made`; stop, and return False, if that broke the content."""
@@ -295,11 +306,14 @@ class Document:
             self.audience.tell(change)
             change.succeed()
 
-    async def _compact(self) -> None:
-        """Put a snapshot in the place of what is stored; a failure is tried again later."""
+    async def _compact(self, *, is_alone: bool) -> None:
+        """Put a snapshot in the place of what is stored; a failure is tried again later.
+
+        What others may have stored, if it is not alone, goes into the snapshot.
+        """
         try:
             stored = await self._call_store(self._store.load(self.name))
-            if self._store.is_shared:
+            if not is_alone:
                 for update in self.replica.merge(stored.parts):
                     change = Change(lambda: None, is_from_node=True, news=update)
                     change.operations = None if self.text is None else self.text.changes()

@@ -78,12 +78,15 @@ class Replica:
         news = self._apply(update)
         if not is_known and (news is None or news == EMPTY):
             raise Damaged("an update was taken, and not applied")
-        for client, end in contents.ends.items():
-            if end > self.known.get(client, 0):
-                self.known[client] = end
         # Structs of one client cannot depend on each other in a circle: scan() sees to it.
-        if len(contents.ends) > 1 and self._state() != self.known:
-            raise Damaged("an update's parts wait for each other")
+        if len(contents.ends) > 1:
+            state = self._state()
+            if not contents.is_known(state):
+                raise Damaged("an update's parts wait for each other")
+            self.known = state
+        else:
+            for client, end in contents.ends.items():
+                self.known[client] = max(end, self.known.get(client, 0))
         return self._changed(news)
 
     def merge(self, updates: Iterable[bytes]) -> list[bytes]:
