@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
-from longwire.documents import Documents
+from longwire.documents import DocumentOptions, Documents
 from tests.conftest import Serve, Served
-from tests.documents_layer.clients import YjsClient, json_client
+from tests.documents_layer.clients import PATIENCE, YjsClient, json_client
 from tests.documents_layer.serving import DocumentApp, TroubledStore
+from tests.documents_layer.test_serving import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +188,67 @@ async def test_json_and_yjs_at_random_agree(server: Served) -> None:
                     await editor.receive()
         await yjs.until(lambda: str(yjs.text) == ada.content)
         assert ada.content == bob.content
+
+
+async def test_what_one_is_told_has_the_version_of_its_own_change(
+    serve: Serve, store: TroubledStore
+) -> None:
+    async with Documents(store) as documents, serve(DocumentApp(documents)) as server:
+        bob, *others = editors = [YjsClient(server.url("ws", "/plan")) for _ in range(5)]
+        for editor in editors:
+            await editor.connect()
+            await editor.synced()
+        async with json_client(server.url("ws", "/json/plan")) as ada:
+            await bob.edit(0, "abc")
+            await ada.until_content("abc")
+            document = documents._open["plan"][0]
+            store.gate.clear()
+            await bob.edit(0, delete=3)
+            await eventually(lambda: document._writer is not None)
+            # These are stored together: a deletion that has nothing left to do; a change; an embed
+            # that comes and goes, which is told as the whole text; and a change behind that.
+            await ada.edit({"at": 0, "delete": 3}, version=1)
+            waiting = 1
+            before = bob
+            for editor in others:
+                await eventually(lambda n=waiting: len(document._changes) == n)  # type: ignore[misc]
+                editor.hear(before.doc.get_update())
+                if editor is others[1]:
+                    editor.text.insert_embed(0, {"image": 1})
+                await editor.edit(0, *(("x",), (), ("", 1), ("y",))[waiting - 1])
+                waiting += 1
+                before = editor
+            await eventually(lambda: len(document._changes) == waiting)
+            store.gate.set()
+            await ada.until_content("yx")
+            assert [m for m in ada.heard if m["type"] == "edit_accepted"] == [
+                {"type": "edit_accepted", "operations": [], "version": 2}
+            ]
+            assert [m["content"] for m in ada.heard if m["type"] == "document_state"] == [
+                "", "x", "x"
+            ]  # fmt: skip
+            await ada.edit({"at": 2, "insert": "!"})
+            await bob.until_text("yx!")
+            await ada.until_content("yx!")
+        for editor in editors:
+            await editor.__aexit__()
+
+
+async def test_a_user_whose_name_is_too_long_stops_nothing(
+    serve: Serve, store: TroubledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longwire.documents.documents.TICK", 0.02)
+    documents = Documents(store, options=DocumentOptions(max_state=100, unload_after=0.1))
+    async with documents, serve(DocumentApp(documents)) as server:
+        async with YjsClient(server.url("ws", "/plan")) as bob:
+            await bob.synced()
+            store.gate.clear()
+            await bob.edit(0, "x")
+            url = server.url("ws", "/json/plan?user=" + 100 * "x")
+            async with connect(url) as websocket:
+                await eventually(lambda: len(documents._open["plan"][0]._reads) == 1)
+                await asyncio.sleep(0.1)  # documents are looked after meanwhile
+                store.gate.set()
+                await asyncio.wait_for(websocket.wait_closed(), PATIENCE)
+                assert websocket.close_code == 1009
+        await eventually(lambda: not len(documents))

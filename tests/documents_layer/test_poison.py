@@ -14,6 +14,7 @@ from longwire.documents.sync import SyncStep1, SyncStep2, Update, encode, number
 from tests.conftest import Serve, Served
 from tests.documents_layer.clients import YjsClient
 from tests.documents_layer.serving import DocumentApp, TroubledStore
+from tests.documents_layer.test_serving import eventually
 from tests.documents_layer.test_updates import NEVER, POISON, RICH, mutate
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +88,49 @@ async def test_a_document_that_is_full_closes_with_1009(ada: YjsClient) -> None:
     await ada.edit(0, delete=36_000)  # who deletes makes room
 
 
+async def test_editors_together_add_no_more_than_fits(serve: Serve) -> None:
+    store = TroubledStore()
+    options = DocumentOptions(max_document=50_000)
+    async with Documents(store, options=options) as documents, serve(DocumentApp(documents)) as one:
+        ada, *others = clients = [YjsClient(one.url("ws", "/plan")) for _ in range(7)]
+        for client in clients:
+            await client.connect()
+            await client.synced()
+        document = documents._open["plan"][0]
+        store.gate.clear()
+        await ada.edit(0, "x")
+        await eventually(lambda: document._writer is not None)
+        for client in others:
+            await client.edit(0, 18_000 * "x")
+        await eventually(lambda: len(document._changes) == len(others))
+        store.gate.set()
+        await eventually(lambda: sum(c.ended is not None and c.ended.done() for c in others) == 4)
+        await ada.until(lambda: len(ada.text) == 36_001)
+        assert sum(map(len, store.appended)) <= 50_000
+        for client in clients:
+            await client.__aexit__()
+
+
+async def test_a_document_that_is_full_is_open_to_who_deletes(serve: Serve) -> None:
+    ada = YjsClient("")
+    await ada.edit(0, 2000 * "x")
+    for n in range(1000):
+        await ada.edit(n, delete=1)
+    content = ada.doc.get_update()
+    store = TroubledStore()
+    await store.append("plan", [content])
+    options = DocumentOptions(max_document=len(content))
+    async with Documents(store, options=options) as documents, serve(DocumentApp(documents)) as one:
+        ada.url = one.url("ws", "/plan")
+        async with ada, YjsClient(ada.url) as bob:
+            await bob.synced()
+            await ada.synced()
+            await ada.edit(0, delete=900)
+            await bob.until_text(str(ada.text))
+            await bob.edit(0, "room again ")
+            await ada.until_text(str(bob.text))
+
+
 async def test_what_was_deleted_makes_room(ada: YjsClient) -> None:
     async with YjsClient(ada.url) as bob:
         await bob.synced()
@@ -123,6 +167,21 @@ async def test_answers_that_never_fit_leave_nothing(ada: YjsClient, update: byte
         await bob.edit(0, "bob's ")
         await ada.until_text("bob's whole")
         await ada.edit(0, delete=6)
+
+
+async def test_an_editor_that_hears_of_others_past_the_server_goes_on(ada: YjsClient) -> None:
+    # Two tabs of a browser hear of each other directly; one of them has lost its connection.
+    tab = YjsClient(ada.url)
+    async with YjsClient(ada.url) as bob:
+        await bob.synced()
+        tab.hear(bob.doc.get_update())
+        for n in range(6):
+            await tab.edit(0, f"{n}")
+            bob.hear(tab.doc.get_update())
+            await bob.edit(1, ".")
+            await ada.until_text(str(bob.text))
+        await bob.edit(0, delete=12)
+        await ada.until_text("whole")
 
 
 async def test_an_update_that_came_before_what_it_depends_on_is_asked_for(

@@ -31,7 +31,8 @@ class Change:
     """A change on its way: how it is made, by whom, and what came of it.
 
     `news` is the update, None if nothing changed; `operations` what it did to the text, with the
-    versions, None if that is not known. `author` is the id of the member that is not told.
+    versions, None if that is not known: then `content` is what the text became. `version` is the
+    text's behind it. `author` is the id of the member that is not told.
     """
 
     make: Callable[[], bytes | None]
@@ -40,7 +41,16 @@ class Change:
     is_from_node: bool = False
     news: bytes | None = None
     operations: list[tuple[int, Operation]] | None = field(default_factory=list)
+    version: int = 0
+    content: str = ""
     done: asyncio.Future[None] | None = None
+
+    def note(self, text: TextForm) -> None:
+        """Note what it did to the text; more may be done to that before this is told."""
+        self.operations = text.changes()
+        self.version = text.version
+        if self.operations is None:
+            self.content = text.content
 
     def succeed(self) -> None:
         """Tell who waits that it is stored."""
@@ -112,8 +122,8 @@ class Audience:
     def tell(self, change: Change) -> None:
         """Tell everybody of a change that is stored; an author in JSON what became of it."""
         author = self._json.get(change.author or "")
-        if author is not None and self._text is not None:
-            author.outbox.post(_in_json(_accepted(change, self._text.version)))
+        if author is not None:
+            author.outbox.post(_in_json(_accepted(change)))
         if change.news is None:
             return
         data = encode(Update(change.news))
@@ -123,7 +133,7 @@ class Audience:
         if not self._json:
             return
         if change.operations is None:
-            self._tell_json(self.state())
+            self._tell_json(self._state(change.content, change.version))
             return
         for version, operation in change.operations:
             value = {
@@ -157,10 +167,13 @@ class Audience:
     def state(self) -> dict[str, Any]:
         """Return the whole text, as editors in JSON are told."""
         assert self._text is not None
+        return self._state(self._text.content, self._text.version)
+
+    def _state(self, content: str, version: int) -> dict[str, Any]:
         return {
             "type": "document_state",
-            "content": self._text.content,
-            "version": self._text.version,
+            "content": content,
+            "version": version,
             "users": self.users,
         }
 
@@ -211,12 +224,11 @@ def _user_of(entry: AwarenessEntry) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def _accepted(change: Change, version: int) -> dict[str, Any]:
-    operations = change.operations or []
+def _accepted(change: Change) -> dict[str, Any]:
     return {
         "type": "edit_accepted",
-        "operations": [operation.to_json() for _, operation in operations],
-        "version": operations[-1][0] if operations else version,
+        "operations": [operation.to_json() for _, operation in change.operations or ()],
+        "version": change.version,
     }
 
 

@@ -119,24 +119,31 @@ class Document:
         Raises MalformedMessage, Behind, LimitExceeded; StoreError: then the document is given up.
         """
         self._check_size(update)
-        await self._change(Change(lambda: self.replica.apply(update), author, user))
+
+        def make() -> bytes | None:
+            self._check_room(update)
+            return self.replica.apply(update)
+
+        await self._change(Change(make, author, user))
 
     async def apply_part(
         self, update: bytes, *, author: str | None, user: str | None
-    ) -> dict[int, int]:
-        """Apply what fits of an editor's update; return what the rest lacks (fitting()). Raises as
-        apply() does, but for Behind.
+    ) -> tuple[bool, dict[int, int]]:
+        """Apply what fits of an editor's update; return whether some of that was new, and what the
+        rest lacks (fitting()). Raises as apply() does, but for Behind.
         """
         self._check_size(update)
         lacking: dict[int, int] = {}
 
         def make() -> bytes | None:
+            self._check_room(update)
             news, missing = self.replica.apply_part(update)
             lacking.update(missing)
             return news
 
-        await self._change(Change(make, author, user))
-        return lacking
+        change = Change(make, author, user)
+        await self._change(change)
+        return change.news is not None, lacking
 
     async def operate(
         self, operation: Operation, version: object, *, author: str, user: str | None
@@ -144,9 +151,15 @@ class Document:
         """Do an operation in JSON; its author is told what was done. Raises as apply() does, and
         InvalidOperation.
         """
-        self._check_size(operation.insert.encode())
-        change = Change(lambda: self.text_form().edit(operation, version), author, user)
-        await self._change(change)
+        insert = operation.insert.encode()
+        self._check_size(insert)
+
+        def make() -> bytes | None:
+            if insert:
+                self._check_room(insert)
+            return self.text_form().edit(operation, version)
+
+        await self._change(Change(make, author, user))
 
     def take(self, update: bytes, on_behind: Callable[[], None]) -> None:
         """Apply another node's update, soon; `on_behind` is called if it does not fit, or is too
@@ -277,7 +290,7 @@ class Document:
             try:
                 change.news = change.make()
                 if self.text is not None:
-                    change.operations = self.text.changes()
+                    change.note(self.text)
                 made.append(change)
             except Damaged as error:
                 logger.warning("document %r is loaded again: %s", self.name, error)
@@ -316,7 +329,8 @@ class Document:
             if not is_alone:
                 for update in self.replica.merge(stored.parts):
                     change = Change(lambda: None, is_from_node=True, news=update)
-                    change.operations = None if self.text is None else self.text.changes()
+                    if self.text is not None:
+                        change.note(self.text)
                     self.audience.tell(change)
             snapshot = self.replica.snapshot()
             await self._call_store(self._store.compact(self.name, snapshot, stored.position))
@@ -340,15 +354,20 @@ class Document:
             raise StoreError(f"the store failed: {error!r}") from error
 
     def _check_size(self, update: bytes) -> None:
-        """Raise LimitExceeded for an update that is too large, by itself or for the document."""
-        options = self.options
-        if len(update) > options.max_update:
-            raise LimitExceeded(f"an update has {options.max_update} bytes at most")
-        if self.replica.size + len(update) > options.max_document:
+        """Raise LimitExceeded for an update that is too large by itself."""
+        if len(update) > self.options.max_update:
+            raise LimitExceeded(f"an update has {self.options.max_update} bytes at most")
+
+    def _check_room(self, update: bytes) -> None:
+        """Raise LimitExceeded for an update that is too large for the document."""
+        limit = self.options.max_document
+        if update[:1] == EMPTY[:1]:  # deletions alone; who comes says all that it knows of
+            limit *= 2
+        if self.replica.size + len(update) > limit:
             # Deleted text counts until a snapshot drops it: look before refusing.
             self.replica.size = len(self.replica.snapshot())
-            if self.replica.size + len(update) > options.max_document:
-                raise LimitExceeded(f"the document is full: {options.max_document} bytes")
+            if self.replica.size + len(update) > limit:
+                raise LimitExceeded(f"the document is full: {self.options.max_document} bytes")
 
     def _answer_reads(self) -> None:
         while self._reads:

@@ -39,7 +39,8 @@ class JSONEditor(Editor):
     async def greet(self) -> None:
         document = self.document
         await document.read(self._enter)
-        self.look_after(time.monotonic())
+        if self.user is not None:
+            self._say_present(time.monotonic())
 
     def _enter(self) -> None:
         document = self.document
@@ -75,15 +76,18 @@ class JSONEditor(Editor):
         )
 
     def look_after(self, now: float) -> None:
-        """Say that its user is here, if that was some time ago."""
-        if self.user is None or (self._said_at and now - self._said_at < RENEW_AFTER):
-            return
-        self._said_at = now
-        self._clock += 1
+        """Say that its user is here, if that was said, some time ago."""
+        if self._clock and now - self._said_at >= RENEW_AFTER:
+            self._say_present(now)
+
+    def _say_present(self, now: float) -> None:
+        """Raises LimitExceeded for a name that is too long."""
         state = json.dumps({"user": {"name": self.user}}, ensure_ascii=False)
-        entry = AwarenessEntry(self._client, self._clock, state)
+        entry = AwarenessEntry(self._client, self._clock + 1, state)
         document = self.document
         document.tell_awareness(document.awareness.take((entry,), self.member.id, now))
+        self._clock += 1
+        self._said_at = now
 
     def _say(self, value: dict[str, Any]) -> None:
         self.document.audience.post(self.member, value)

@@ -220,7 +220,8 @@ class Nodes:
         if count == 1:
             return part
         parts = self._parts.pop(sender, [])
-        limit = self._document.options.max_document // PART + 2
+        # A document has twice its size at most, by deletions; nodes that add to it at once, more.
+        limit = 4 * self._document.options.max_document // PART + 2
         if index != len(parts) or count > limit or len(part) > PART:
             self.compare()
             parts = []

@@ -34,8 +34,8 @@ FRAMING = 16
 """Bytes around an update in its message, at most."""
 
 MAX_ASKED = 3
-"""Times in a row that an editor is asked for what its updates depend on, and answers in full,
-before it is taken for broken: one answer has all that its next update can depend on."""
+"""Times in a row that an editor is asked for what its updates depend on, and answers with nothing
+new, before it is taken for broken: its answer has all that they depend on."""
 
 MAX_COMPARISONS = 2
 """Comparisons of the nodes that may pass until what an editor's updates lack has come from another;
@@ -48,7 +48,7 @@ class YjsEditor(Editor):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._is_asked = False  # whether it owes a step 2
-        self._asked = 0  # times since an update of it fitted
+        self._asked = 0  # times since something new of it was taken
         self._lacking: dict[int, int] = {}  # what the rest of its last answer depends on
         self._lacking_since = 0.0
 
@@ -94,7 +94,9 @@ class YjsEditor(Editor):
             raise ReadOnly("this document is read-only for you")
         author, user = self.member.id, self.user
         if is_answer:
-            lacking = await self.document.apply_part(update, author=author, user=user)
+            has_news, lacking = await self.document.apply_part(update, author=author, user=user)
+            if has_news:
+                self._asked = 0
             if not self._lacking:
                 self._lacking_since = time.monotonic()
             self._lacking, self._is_asked = lacking, False
