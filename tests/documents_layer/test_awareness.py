@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longwire.documents.awareness import OUTDATED_AFTER, Awareness
 from longwire.documents.options import DocumentOptions
@@ -88,3 +93,33 @@ def test_the_clients_that_left_are_bounded_too(awareness: Awareness) -> None:
         awareness.take([entry(client, 1)], ADA, 0.0)
         awareness.leave(ADA, 0.0)
     assert len(awareness._known) <= 6
+
+
+def test_of_many_states_of_one_client_the_last_is_news(awareness: Awareness) -> None:
+    states = [entry(1, clock, f'{{"x":{clock}}}') for clock in range(1, 100)]
+    assert awareness.take(states, ADA, 0.0) == (states[-1],)
+    awareness.leave(ADA, 1.0)
+    assert awareness.departed(states) == (entry(1, 99, None),)
+
+
+ENTRIES = st.builds(
+    entry, st.integers(1, 5), st.integers(1, 4), st.sampled_from(["{}", '{"x":1}', None])
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.lists(ENTRIES, max_size=6)), max_size=20))
+def test_room_is_counted_as_it_is_taken_and_left(said: list[tuple[str, list[Any]]]) -> None:
+    awareness = Awareness(DocumentOptions(max_clients=3, max_awareness=20))
+    for now, (owner, entries) in enumerate(said):
+        awareness.take(entries, owner, now * 5.0, speakers=2)
+        if not entries:
+            awareness.leave(owner, now * 5.0)
+            awareness.expire(now * 5.0)
+        assert len(awareness) == len(awareness.entries()) <= 3
+        assert sum(len(entry.state or "") for entry in awareness.entries()) <= 20
+        owned = Counter(known.owner for known in awareness._known.values())
+        assert awareness._owned == owned
+        assert all(count <= 2 for count in owned.values())
+    awareness.expire(1000.0)
+    awareness.expire(2000.0)
+    assert (len(awareness), awareness._size, len(awareness._owned)) == (0, 0, 0)

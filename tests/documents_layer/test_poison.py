@@ -10,9 +10,17 @@ import pycrdt
 import pytest
 
 from longwire.documents import DocumentOptions, Documents
-from longwire.documents.sync import SyncStep1, SyncStep2, Update, encode, number
+from longwire.documents.sync import (
+    AwarenessEntry,
+    AwarenessUpdate,
+    SyncStep1,
+    SyncStep2,
+    Update,
+    encode,
+    number,
+)
 from tests.conftest import Serve, Served
-from tests.documents_layer.clients import YjsClient
+from tests.documents_layer.clients import YjsClient, json_client
 from tests.documents_layer.serving import DocumentApp, TroubledStore
 from tests.documents_layer.test_serving import eventually
 from tests.documents_layer.test_updates import NEVER, POISON, RICH, mutate
@@ -241,6 +249,20 @@ async def test_awareness_over_the_limit_closes_with_1009(ada: YjsClient) -> None
     state = ('{"x":"' + 2000 * "x" + '"}').encode()
     part = number(1) + number(7) + number(1) + number(len(state)) + state
     assert (await closed_after(ada.url, b"\x01" + number(len(part)) + part))[0] == 1009
+
+
+async def test_one_message_of_many_states_is_told_as_one(ada: YjsClient) -> None:
+    entries = [
+        AwarenessEntry(7, clock, f'{{"user":{{"name":"{"ab"[clock % 2]}"}}}}')
+        for clock in range(1, 401)
+    ]
+    json_url = ada.url.replace("/plan", "/json/plan")
+    async with json_client(json_url) as bob, YjsClient(ada.url + "?role=read") as mallory:
+        await mallory.send(encode(AwarenessUpdate(tuple(entries))))
+        assert await bob.receive() == {"type": "user_joined", "user_id": "a"}
+        await ada.until(lambda: 7 in ada.users)
+        told = [m for m in ada.heard if isinstance(m, AwarenessUpdate) and m.entries]
+        assert [m.entries for m in told] == [(entries[-1],)]
 
 
 async def test_awareness_that_is_no_json_closes_with_1007(ada: YjsClient) -> None:

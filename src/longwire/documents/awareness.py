@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
@@ -35,10 +36,12 @@ class Awareness:
     def __init__(self, options: DocumentOptions) -> None:
         self._options = options
         self._known: dict[int, Known] = {}
+        self._present = 0
+        self._owned: Counter[Hashable] = Counter()  # clients of each owner
         self._size = 0
 
     def __len__(self) -> int:
-        return sum(known.entry.state is not None for known in self._known.values())
+        return self._present
 
     def entries(self) -> tuple[AwarenessEntry, ...]:
         """Return the states of all who are here, for somebody who has just come."""
@@ -51,22 +54,22 @@ class Awareness:
         now: float,
         speakers: int | None = None,
     ) -> tuple[AwarenessEntry, ...]:
-        """Take what `owner` says, of so many clients at most; return what is news.
+        """Take what `owner` says, of so many clients at most; return what is news, the last of each.
 
         Raises LimitExceeded for a state that is too large; what stands before it is taken.
         """
-        return tuple(entry for entry in entries if self._take(entry, owner, now, speakers))
+        news = {e.client: e for e in entries if self._take(e, owner, now, speakers)}
+        return tuple(news.values())
 
     def departed(self, entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
         """Return the ends of those clients that were said to be here, and are known to have left.
 
         Told to whoever said so: a client that has come back answers with its next clock, at once.
         """
-        found = ((entry, self._known.get(entry.client)) for entry in entries)
+        present = {entry.client for entry in entries if entry.state is not None}
+        found = (self._known.get(client) for client in present)
         return tuple(
-            known.entry
-            for entry, known in found
-            if known is not None and known.entry.state is None and entry.state is not None
+            known.entry for known in found if known is not None and known.entry.state is None
         )
 
     def _take(
@@ -97,7 +100,7 @@ class Awareness:
         outdated = [k for k in self._known.values() if now - k.heard_at >= OUTDATED_AFTER]
         for known in outdated:
             if known.entry.state is None:
-                del self._known[known.entry.client]
+                self._forget(known)
         return self._remove(outdated, now)
 
     def _remove(self, leaving: Iterable[Known], now: float) -> tuple[AwarenessEntry, ...]:
@@ -112,8 +115,20 @@ class Awareness:
 
     def _put(self, entry: AwarenessEntry, owner: Hashable, now: float) -> None:
         known = self._known.get(entry.client)
-        self._size += len(entry.state or "") - len((known and known.entry.state) or "")
+        if known is not None:
+            self._forget(known)
+        self._present += entry.state is not None
+        self._owned[owner] += 1
+        self._size += len(entry.state or "")
         self._known[entry.client] = Known(entry, owner, now)
+
+    def _forget(self, known: Known) -> None:
+        del self._known[known.entry.client]
+        self._present -= known.entry.state is not None
+        self._owned[known.owner] -= 1
+        if not self._owned[known.owner]:
+            del self._owned[known.owner]
+        self._size -= len(known.entry.state or "")
 
     def _has_room(self, owner: Hashable, size: int, speakers: int | None) -> bool:
         """Return whether one client more may be known, and spoken for by this owner."""
@@ -124,7 +139,7 @@ class Awareness:
             return False
         if speakers is None:
             return True
-        return sum(known.owner == owner for known in self._known.values()) < speakers
+        return self._owned[owner] < speakers
 
 
 def _is_news(entry: AwarenessEntry, owner: Hashable, known: Known) -> bool:

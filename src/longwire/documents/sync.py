@@ -192,7 +192,7 @@ def _part(data: bytes) -> bytes:
 def _checked_state(client: int, text: str) -> str | None:
     """Return the state's text, None for null: the others' JSON.parse() must not fail on it."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _STATES.decode(text)
     except (ValueError, RecursionError):
         raise MalformedMessage(f"the awareness of client {client} is no JSON") from None
     if value is None:
@@ -204,3 +204,6 @@ def _checked_state(client: int, text: str) -> str | None:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)  # NaN and Infinity are Python's, not JSON's
+
+
+_STATES = json.JSONDecoder(parse_constant=_refuse_constant)
