@@ -226,6 +226,26 @@ async def test_an_update_that_breaks_pycrdt_leaves_the_document(ada: YjsClient) 
     assert (await closed_after(ada.url, encode(Update(circle))))[0] == 1007
 
 
+async def test_half_of_a_character_deleted_damages_nothing_that_is_stored(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longwire.documents.document.COMPACT_FROM", 500)
+    store = TroubledStore()
+    async with Documents(store) as documents, serve(DocumentApp(documents)) as one:
+        async with YjsClient(one.url("ws", "/plan"), pycrdt.Doc(client_id=5)) as ada:
+            await ada.synced()
+            await ada.edit(0, "a😀b")
+            ada.doc.get("map", type=pycrdt.Map)["list"] = pycrdt.Array([1])
+            await ada.edit(0, "c")
+            await ada.send(encode(Update(b"\x00\x01\x05\x01\x01\x01")))
+            for _ in range(50):
+                await ada.edit(0, 20 * "x")
+            await eventually(lambda: len(documents._open["plan"][0].content()) > 1000)
+            text = await documents.read("plan")
+    async with Documents(store) as again:
+        assert await again.read("plan") == text
+
+
 async def test_mutated_updates_at_random(ada: YjsClient) -> None:
     seed = random.Random(3)
     bob = YjsClient(ada.url)

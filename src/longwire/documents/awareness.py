@@ -54,7 +54,7 @@ class Awareness:
         now: float,
         speakers: int | None = None,
     ) -> tuple[AwarenessEntry, ...]:
-        """Take what `owner` says, of so many clients at most; return what is news, the last of each.
+        """Take what `owner` says, of so many clients at most; return the last news of each.
 
         Raises LimitExceeded for a state that is too large; what stands before it is taken.
         """

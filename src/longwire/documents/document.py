@@ -333,6 +333,8 @@ class Document:
                         change.note(self.text)
                     self.audience.tell(change)
             snapshot = self.replica.snapshot()
+            if not self.replica.is_said_by(snapshot):
+                raise StoreError("its snapshot is not what it has")
             await self._call_store(self._store.compact(self.name, snapshot, stored.position))
         except StoreError as error:
             logger.warning("document %r is not compacted yet: %s", self.name, error)
