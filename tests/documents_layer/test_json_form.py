@@ -234,6 +234,33 @@ async def test_what_one_is_told_has_the_version_of_its_own_change(
             await editor.__aexit__()
 
 
+async def test_a_change_in_many_places_is_told_and_moved_past(server: Served) -> None:
+    text = "é😀x" * 3000 + 3000 * "z"
+    async with YjsClient(server.url("ws", "/plan")) as bob:
+        await bob.synced()
+        await bob.edit(0, text)
+        async with json_client(server.url("ws", "/json/plan")) as ada:
+            with bob.doc.transaction():
+                for n in range(900, 0, -1):
+                    bob.text.insert(7 * n, "!")
+            await bob.edit(0)
+            await ada.until_content(str(bob.text))
+            assert ada.version == 900
+            await ada.edit({"at": 2, "delete": 11_000}, version=0)
+            await ada.receive("document_state")  # it cut a character in half
+            await ada.edit({"at": 1, "delete": 11_000}, version=0)
+            await ada.receive("edit_accepted")
+            await bob.until_text(ada.content)
+            assert ada.content == "é" + 900 * "!" + text[1 + 3 * 2750 :]
+            with bob.doc.transaction():
+                length = len(bob.text)
+                for n in range(1, 1002):  # too many to be told one by one
+                    bob.text.insert(length - 2 * n, "?")
+            await bob.edit(0)
+            await ada.receive("document_state")
+            assert ada.content == str(bob.text)
+
+
 async def test_a_user_whose_name_is_too_long_stops_nothing(
     serve: Serve, store: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

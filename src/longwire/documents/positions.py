@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from longwire.errors import InvalidOperation
 
 
@@ -28,11 +30,21 @@ def index_at(text: str, offset: int) -> int:
         raise InvalidOperation(f"{offset} is inside a surrogate pair") from None
 
 
-def utf8_offset(text: str, index: int) -> int:
-    """Return the offset in UTF-8 of the character at the index."""
-    return index if text.isascii() else len(text[:index].encode())
+def utf8_offsets(text: str, offsets: Iterable[int]) -> list[int]:
+    """Return for offsets in UTF-16, none less than the one before, those in UTF-8.
 
-
-def index_at_utf8(text: str, offset: int) -> int:
-    """Return the index of the character at an offset in UTF-8, which is one of pycrdt's."""
-    return offset if text.isascii() else len(text.encode()[:offset].decode(errors="ignore"))
+    Raises as index_at() does.
+    """
+    found = []
+    units = text.encode("utf-16-le")
+    before = place = 0
+    for offset in offsets:
+        if 2 * offset > len(units):
+            raise InvalidOperation(f"{offset} is behind the end of the text, {len(units) // 2}")
+        try:
+            place += len(units[2 * before : 2 * offset].decode("utf-16-le").encode())
+        except UnicodeDecodeError:
+            raise InvalidOperation(f"{offset} is inside a surrogate pair") from None
+        before = offset
+        found.append(place)
+    return found

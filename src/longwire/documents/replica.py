@@ -124,8 +124,10 @@ class Replica:
         return self.doc.get_update()
 
     def is_said_by(self, snapshot: bytes) -> bool:
-        """Return whether a snapshot has all clocks that are known: pycrdt writes wrong ones behind a
-        character of which half was deleted, and what came after it would be lost."""
+        """Return whether a snapshot has all clocks that are known.
+
+        pycrdt writes wrong ones behind a character of which half was deleted.
+        """
         try:
             return scan(snapshot).ends == self.known
         except MalformedMessage:

@@ -5,7 +5,6 @@ Made when the first of them comes: pycrdt tells what changed in a text by walkin
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,12 +12,7 @@ import pycrdt
 
 from longwire.documents.operations import Operation, Revisions, transform
 from longwire.documents.options import REVISIONS
-from longwire.documents.positions import (
-    index_at,
-    index_at_utf8,
-    utf8_offset,
-    utf16_length,
-)
+from longwire.documents.positions import utf8_offsets, utf16_length
 from longwire.documents.replica import Replica
 from longwire.errors import InvalidOperation
 
@@ -57,13 +51,11 @@ class TextForm:
         length -= sum(utf16_length(other.insert) - other.delete for other in others)
         if operation.at + operation.delete > length:
             raise InvalidOperation(f"version {version} has {length} units")
-        content, splices = self.content, []
-        for step in transform(operation, others):
-            start = index_at(content, step.at)
-            end = index_at(content, step.at + step.delete)
-            offsets = utf8_offset(content, start), utf8_offset(content, end)
-            splices.append((*offsets, step.insert))
-            content = content[:start] + step.insert + content[end:]
+        steps = transform(operation, others)  # from behind: none moves another
+        places = [place for step in steps[::-1] for place in (step.at, step.at + step.delete)]
+        offsets = utf8_offsets(self.content, places)
+        ranges = list(zip(offsets[::2], offsets[1::2], strict=True))[::-1]
+        splices = [(*range, step.insert) for range, step in zip(ranges, steps, strict=True)]
         return self._replica.edit(self._text, splices)
 
     def changes(self) -> list[tuple[int, Operation]] | None:
@@ -77,35 +69,41 @@ class TextForm:
         return changes
 
     def _on_change(self, event: Any) -> None:
-        with contextlib.suppress(InvalidOperation):  # then the length differs
-            for operation in self._operations(event.delta):
-                self.content = operation.apply(self.content)
-                self._changes.append((self.revisions.add(operation), operation))
-        if len(self._text) != len(self.content.encode()):  # more in it than text, or less
+        self._apply(event.delta)
+        # More in it than text, or less; or more operations than anybody is told one by one.
+        if len(self._text) != len(self.content.encode()) or len(self._changes) > REVISIONS:
             self.content = str(self._text)
             self.revisions.forget()
             self._is_lost = True
 
-    def _operations(self, delta: Iterable[dict[str, Any]]) -> Iterable[Operation]:
-        """Yield the operations of a delta, each on the text that the one before left."""
-        offset = 0  # in UTF-8, as pycrdt counts
+    def _apply(self, delta: Iterable[dict[str, Any]]) -> None:
+        """Do to the content what a delta says, and note the operations, each on the text that the
+        one before left.
+        """
+        before = self.content.encode()  # pycrdt counts in UTF-8
+        parts: list[str] = []
+        offset = 0  # in what was before, in UTF-8
+        at = counted = 0  # in UTF-16, where the part of that index begins
         delete, insert = 0, ""
-        for part in delta:
+        for part in (*delta, {"retain": len(before)}):
             if "insert" in part:
                 insert += part["insert"] if isinstance(part["insert"], str) else ""
             elif "delete" in part:
                 delete += part["delete"]
             else:
                 if insert or delete:
-                    yield self._operation(offset, delete, insert)
-                    offset += len(insert.encode())
-                    insert, delete = "", 0
+                    at += sum(map(utf16_length, parts[counted:]))
+                    counted = len(parts)
+                    deleted = utf16_length(_text(before[offset : offset + delete]))
+                    operation = Operation(at, deleted, insert)
+                    self._changes.append((self.revisions.add(operation), operation))
+                    parts.append(insert)
+                    offset += delete
+                    delete, insert = 0, ""
+                parts.append(_text(before[offset : offset + part["retain"]]))
                 offset += part["retain"]
-        if insert or delete:
-            yield self._operation(offset, delete, insert)
+        self.content = "".join(parts)
 
-    def _operation(self, offset: int, delete: int, insert: str) -> Operation:
-        start = index_at_utf8(self.content, offset)
-        end = index_at_utf8(self.content, offset + delete)
-        at = utf16_length(self.content[:start])
-        return Operation(at, utf16_length(self.content[start:end]), insert)
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="ignore")  # half a character: then the length differs
