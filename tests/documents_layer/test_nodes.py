@@ -31,12 +31,15 @@ class LossyBroker(MemoryBroker):
         super().__init__(rooms)
         self.loss = 0.0
         self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.published = 0
         self._seed = random.Random(5)
 
     async def publish(self, room: str, draft: Draft, window: Window) -> Position | None:
         if self.is_away:
             raise BrokerError("the broker is away")
+        await self.gate.wait()
         self.published += 1
         if self._seed.random() < self.loss:
             return None
@@ -173,6 +176,30 @@ async def test_a_broker_that_is_away_stops_no_editor(serve: Serve) -> None:
                 await carol.until_text("alone ")
             one.broker.is_away = two.broker.is_away = False
             await bob.until_text("alone ")
+
+
+async def test_what_is_said_when_too_much_waits_is_not_lost_with_it(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longwire.documents.nodes.MAX_WAITING", 3)
+    stores = MemoryStore(), MemoryStore()
+    async with nodes(serve, *stores, options=DocumentOptions()) as (one, two):
+        async with YjsClient(one.url("/plan")) as ada, YjsClient(two.url("/plan")) as bob:
+            await ada.synced()
+            await ada.edit(0, "x")
+            await bob.until_text("x")
+            await asyncio.sleep(0.5)  # they have compared their states
+            one.broker.gate.clear()
+            async with YjsClient(one.url("/plan")) as carol:
+                await ada.edit(0, "a")  # on its way
+                await ada.edit(0, "b")
+                await ada.edit(0, "c")
+                await carol.until_text("cbax")
+                await ada.say(1, 1, "{}")  # too much: what waits is given up
+                await carol.until(lambda: 1 in carol.users)
+            one.broker.gate.set()
+            await bob.until(lambda: 1 in bob.users)
+            await bob.until_text("cbax")
 
 
 async def test_nodes_that_agree_say_little(serve: Serve) -> None:

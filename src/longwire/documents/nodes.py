@@ -151,21 +151,22 @@ class Nodes:
         delay = FIRST_DELAY
         try:
             while self._waiting:
+                message = self._waiting[0]
                 try:
-                    await self._hub.publish(self._room, self._waiting[0])
+                    await self._hub.publish(self._room, message)
                 except HubClosed:
                     return
                 except MessageTooLarge:  # it never fits: what is behind it must not wait
                     logger.error("document %r: a hub's messages have %d bytes", self._room, PART)
-                    self._waiting.popleft()
                 except HubError as error:
                     logger.warning("document %r is told to no other node: %s", self._room, error)
                     await asyncio.sleep(delay * random.uniform(0.5, 1.0))
                     delay = min(2 * delay, LAST_DELAY)
+                    continue
                 else:
                     delay = FIRST_DELAY
-                    if self._waiting:
-                        self._waiting.popleft()
+                if self._waiting and self._waiting[0] is message:  # or all were dropped meanwhile
+                    self._waiting.popleft()
         finally:
             self._publisher = None
 
