@@ -48,7 +48,7 @@ class YjsEditor(Editor):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._is_asked = False  # whether it owes a step 2
-        self._asked = 0  # times since something new of it was taken
+        self._asked = 0  # times since an update of it fitted, or an answer brought news
         self._lacking: dict[int, int] = {}  # what the rest of its last answer depends on
         self._lacking_since = 0.0
 
