@@ -257,18 +257,23 @@ def test_a_port_in_use_is_one_line_even_if_its_owner_would_share_it(folder: Path
             ]
 
 
+async def status_at(path: Path) -> int:
+    """Ask on a new connection: one that is kept may be closed by a worker just then."""
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    async with httpx.AsyncClient(transport=transport) as client:
+        return (await client.get("http://test/")).status_code
+
+
 async def test_unix_socket_and_workers(folder: Path) -> None:
     path = folder / "s"
     with running(
         "served:app", f"--uds={path}", "--workers=2", "--no-access-log", cwd=folder
     ) as server:
         server.wait_for("2 workers")
-        transport = httpx.AsyncHTTPTransport(uds=str(path))
-        async with httpx.AsyncClient(transport=transport) as client:
-            assert (await client.get("http://test/")).status_code == 200
-            server.signal(signal.SIGHUP)
-            server.wait_for("going away")
-            assert (await client.get("http://test/")).status_code == 200
+        assert await status_at(path) == 200
+        server.signal(signal.SIGHUP)
+        server.wait_for("going away")
+        assert await status_at(path) == 200
         server.signal(signal.SIGTERM)
         assert await asyncio.to_thread(server.exit_status) == 0
         assert not path.exists()
