@@ -183,6 +183,22 @@ async def test_a_document_damaged_in_the_store_is_not_served(
         assert "damaged" in reason
 
 
+async def test_a_document_damaged_in_the_store_is_let_go_of_uncompacted(
+    serve: Serve, store: TroubledStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Documents(store) as documents, serve(DocumentApp(documents)) as server:
+        url = server.url("ws", "/plan")
+        async with YjsClient(url) as ada, YjsClient(url) as bob:
+            await ada.edit(0, 100_000 * "x")  # a snapshot at once
+            await ada.edit(0, 70_000 * "y")  # and one at the end
+            await bob.until(lambda: len(bob.text) == 170_000)
+            document = documents._open["plan"][0]
+        await store.append("plan", [b"damaged"])
+    assert document.failure is not None
+    assert "'plan' is not compacted" in caplog.text
+    assert len((await store.load("plan")).parts) == 3, "all of it is there to be looked at"
+
+
 async def test_a_reader_reads_and_is_seen_and_cannot_write(server: Served) -> None:
     url = server.url("ws", "/plan")
     async with YjsClient(url) as ada, YjsClient(url + "?role=read") as bob:

@@ -98,10 +98,14 @@ class Document:
     async def close(self) -> None:
         """Write what waits, and let go of the content; nobody may hold it any more."""
         await self.settle()
-        if self.failure is None and self._log_size >= COMPACT_FROM:
-            # Whoever has opened it again meanwhile writes to the same place.
-            await self._compact(is_alone=False)
-        self.give_up(StoreError("the document was closed"))
+        try:
+            if self.failure is None and self._log_size >= COMPACT_FROM:
+                # Whoever has opened it again meanwhile writes to the same place.
+                await self._compact(is_alone=False)
+        except DocumentError as error:  # what is stored fits no more: whoever loads it is told
+            logger.warning("document %r is not compacted: %s", self.name, error)
+        finally:
+            self.give_up(StoreError("the document was closed"))
 
     def give_up(self, error: DocumentError) -> None:
         """Take nothing more. Idempotent."""
