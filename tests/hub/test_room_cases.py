@@ -14,6 +14,7 @@ import pytest
 from longwire.errors import BrokerError
 from longwire.hub import Gap, Hub, Joined, OnGap, Position, Publication, RoomOptions
 from longwire.hub import room as room_module
+from longwire.hub.events import RoomEvent
 from tests.hub.connections import FakeConnection, turns, until
 from tests.hub.world import ROOM, Call, Story, World
 
@@ -65,6 +66,18 @@ class Stage:
         await task
         self.deliver()
         return story
+
+    async def first_in_a_new_epoch(self) -> tuple[Story, RoomEvent]:
+        """Let them hear of a new epoch; return a publication of the old one, too."""
+        story = await self.first()
+        self.world.publish_here()
+        old = self.world.in_flight[0]
+        self.deliver()
+        self.world.forget_everything()
+        self.world.publish_here()
+        self.deliver()
+        await self.answer("history")
+        return story, old
 
 
 @contextlib.asynccontextmanager
@@ -287,14 +300,7 @@ async def test_a_gap_is_no_gap_for_who_has_everything() -> None:
 async def test_publications_of_an_old_epoch_do_not_take_the_new_ones_with_them() -> None:
     """They are in no history; what came behind them is delivered all the same, and at once."""
     async with stage() as at:
-        story = await at.first()
-        at.world.publish_here()
-        old = at.world.in_flight[0]
-        at.deliver()
-        at.world.forget_everything()
-        at.world.publish_here()
-        at.deliver()
-        await at.answer("history")
+        story, old = await at.first_in_a_new_epoch()
         assert at.world.node is not None
         at.world.node.on_event(old)
         for _ in range(room_module.MAX_ATTEMPTS - 1):
@@ -343,14 +349,7 @@ async def test_what_was_held_back_is_let_go_in_slices_and_in_order(
 async def test_what_is_lost_while_what_was_held_back_is_let_go(what: str) -> None:
     """In slices, so that an outage may end, or a gap show, between two of them."""
     async with stage() as at:
-        story = await at.first()
-        at.world.publish_here()
-        old = at.world.in_flight[0]
-        at.deliver()
-        at.world.forget_everything()
-        at.world.publish_here()
-        at.deliver()
-        await at.answer("history")
+        story, old = await at.first_in_a_new_epoch()
         node = at.world.node
         assert node is not None
         for _ in range(4 * room_module.IN_ONE_TURN):

@@ -27,7 +27,7 @@ from longwire.documents.operations import Operation
 from longwire.documents.options import KIB, DocumentOptions
 from longwire.documents.replica import Behind, Damaged, Replica
 from longwire.documents.stores import Store
-from longwire.documents.sync import AwarenessEntry, StateVector
+from longwire.documents.sync import AwarenessEntry
 from longwire.documents.texts import TextForm
 from longwire.documents.updates import EMPTY
 from longwire.errors import DocumentError, LimitExceeded, MalformedMessage, StoreError
@@ -229,10 +229,6 @@ class Document:
             self.text.close()
             self.text = None
 
-    def diff(self, state: StateVector | dict[int, int]) -> bytes:
-        """Return what somebody with that state lacks; to be read()."""
-        return self.replica.diff(state)
-
     def tell_awareness(self, entries: tuple[AwarenessEntry, ...]) -> None:
         """Tell everybody who is here what is new of somebody."""
         self.audience.tell_awareness(entries)
@@ -283,9 +279,20 @@ class Document:
         when their updates come, they are no news to the document any more."""
         known = self.replica.known
         await self.load()
-        news = self.replica.diff(known)
-        if self._store.is_shared and news != EMPTY:  # editors in JSON were told all of it
-            self.audience.tell(Change(lambda: None, is_from_node=True, news=news))
+        if self._store.is_shared:
+            news = self.replica.diff(known)
+            if news != EMPTY:
+                self._tell_of_others(news)  # but editors in JSON, who were told the whole text
+
+    def _tell_of_others(self, news: bytes) -> None:
+        """Tell what others had stored, and this document has only now."""
+        change = Change(lambda: None, is_from_node=True, news=news)
+        self._note(change)
+        self.audience.tell(change)
+
+    def _note(self, change: Change) -> None:
+        if self.text is not None:
+            change.note(self.text)
 
     def _apply_all(self, made: list[Change]) -> bool:
         """Apply what waits, into `made`; stop, and return False, if that broke the content."""
@@ -293,8 +300,7 @@ class Document:
             change = self._changes.popleft()
             try:
                 change.news = change.make()
-                if self.text is not None:
-                    change.note(self.text)
+                self._note(change)
                 made.append(change)
             except Damaged as error:
                 logger.warning("document %r is loaded again: %s", self.name, error)
@@ -332,10 +338,7 @@ class Document:
             stored = await self._call_store(self._store.load(self.name))
             if not is_alone:
                 for update in self.replica.merge(stored.parts):
-                    change = Change(lambda: None, is_from_node=True, news=update)
-                    if self.text is not None:
-                        change.note(self.text)
-                    self.audience.tell(change)
+                    self._tell_of_others(update)
             snapshot = self.replica.snapshot()
             if not self.replica.is_said_by(snapshot):
                 raise StoreError("its snapshot is not what it has")

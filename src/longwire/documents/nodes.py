@@ -17,7 +17,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from longwire.documents.document import Document
@@ -249,14 +249,14 @@ class Nodes:
                 if entries:
                     self.tell(encode(AwarenessUpdate(entries)))
             case SyncStep1(state):
-                self._start(self._answer(b"", dict(state)))
+                self._start(self._answer(b"", state))
 
-    async def _answer(self, digest: bytes, state: dict[int, int]) -> None:
+    async def _answer(self, digest: bytes, state: Mapping[int, int]) -> None:
         """Say what a node with that state lacks, and ask it for what it has more."""
         with contextlib.suppress(DocumentError):  # it is given up
             await self._document.read(lambda: self._tell_missing(digest, state))
 
-    def _tell_missing(self, digest: bytes, state: dict[int, int]) -> None:
+    def _tell_missing(self, digest: bytes, state: Mapping[int, int]) -> None:
         replica = self._document.replica
         if replica.digest() == digest:
             return

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from longwire.documents.editor import Editor
 from longwire.documents.replica import Behind
@@ -73,7 +74,7 @@ class YjsEditor(Editor):
             )
         match decode(data):
             case SyncStep1(state):
-                await self.document.read(lambda: self._answer(dict(state)))
+                await self.document.read(lambda: self._answer(state))
             case SyncStep2(update):
                 await self._apply(update, is_answer=True)
             case Update(update):
@@ -138,13 +139,13 @@ class YjsEditor(Editor):
         if departed:
             self._say(encode(AwarenessUpdate(departed)))
 
-    def _answer(self, state: dict[int, int]) -> None:
-        self._say(encode(SyncStep2(self.document.diff(state))))
+    def _answer(self, state: Mapping[int, int]) -> None:
+        self._say(encode(SyncStep2(self.document.replica.diff(state))))
 
     def _ask(self) -> None:
         self._is_asked = True
         self._asked += 1
-        self._say(encode(SyncStep1(dict(self.document.replica.known))))
+        self._say(encode(SyncStep1(self.document.replica.known)))
 
     def _say(self, data: bytes) -> None:
         self.document.audience.post(self.member, data)
