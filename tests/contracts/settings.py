@@ -63,10 +63,16 @@ class RecordingNode:
 
     async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until it is true of what this node was told."""
-        async with asyncio.timeout(seconds):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pytest.fail(
+                f"not within {seconds:g} s; lost: {self.lost}, restored: {self.restored} times; "
+                f"{len(self.events)} events, the last of them {self.events[-3:]}"
+            )
 
     async def until_data(self, data: str | bytes) -> None:
         await self.until(lambda: data in self.data)
@@ -97,8 +103,10 @@ class Setting:
     The nodes that it opens share their rooms with each other and with nobody else.
     """
 
-    heartbeat = 0.2
-    """Seconds, for brokers that have one: the suite waits for what takes three of them."""
+    heartbeat = 0.5
+    """Seconds, for brokers that have one: the suite waits for what takes three of them, and a busy
+    machine must not let a server or a node stand still for one.
+    """
 
     def broker(self) -> Broker:
         """Return the broker of one more node, not yet opened."""
