@@ -21,7 +21,12 @@ SOURCE = Path(__file__).parent.parent / "src" / "longwire"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pure", action="store_true", help="test the interpreted modules")
-    parser.addoption("--loop", default="uvloop", choices=("uvloop", "asyncio"))
+    parser.addoption(
+        "--loop",
+        default="uvloop",
+        choices=("uvloop", "asyncio"),
+        help="the event loop; asyncio comes with the loop's own transports",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,6 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
         pure.install()
     else:
         _refuse_stale_modules()
+    if config.getoption("--loop") == "asyncio":
+        _take_the_loops_transports()
+
+
+def _take_the_loops_transports() -> None:
+    """Have a server in this process accept as on a system without epoll."""
+    pytest.MonkeyPatch().setattr("longwire.server.server.IS_AVAILABLE", False)
 
 
 def _refuse_stale_modules() -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import sys
 import termios
 
 from longwire.server.timers import Timed, TimerWheel
+from longwire.server.transport import Transport
 
 
-def pause_reading(transport: asyncio.Transport) -> None:
+def pause_reading(transport: Transport) -> None:
     """Stop reading; harmless if nothing is read, or the transport is closing."""
     if not transport.is_closing() and transport.is_reading():
         transport.pause_reading()
 
 
-def resume_reading(transport: asyncio.Transport) -> None:
+def resume_reading(transport: Transport) -> None:
     """Read on; harmless if nothing had stopped it, or the transport is closing."""
     if not transport.is_closing() and not transport.is_reading():
         transport.resume_reading()
@@ -33,7 +33,7 @@ class Closing:
     __slots__ = ("_entry", "_interval", "_timers", "_transport", "_unread")
 
     def __init__(
-        self, entry: Timed, timers: TimerWheel, transport: asyncio.Transport, interval: float
+        self, entry: Timed, timers: TimerWheel, transport: Transport, interval: float
     ) -> None:
         self._entry = entry
         self._timers = timers
@@ -73,7 +73,7 @@ class Closing:
             self.give_time()
 
 
-def _count_unread(transport: asyncio.Transport) -> int:
+def _count_unread(transport: Transport) -> int:
     """Return how many of our bytes have not reached the peer.
 
     The transport alone would not do: the kernel takes megabytes at once, and then nothing until a

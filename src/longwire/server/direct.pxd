@@ -1,3 +1,2 @@
-cpdef int descriptor_of(transport) except -2
-cpdef write_now(transport, int descriptor, bytes data)
+cpdef bytes receive_now(int descriptor)
 cpdef Py_ssize_t send_now(int descriptor, data) except -1

@@ -28,17 +28,27 @@ class Flushable:
 class Flusher:
     """The connections that have something to write at the end of this iteration."""
 
-    __slots__ = ("_loop", "_waiting")
+    __slots__ = ("_is_held", "_loop", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: list[Flushable] = []
+        self._is_held = False  # somebody will call release()
 
     def add(self, connection: Flushable) -> None:
         """Flush the connection once, soon; the caller adds it at most once until then."""
-        if not self._waiting:
+        if not self._waiting and not self._is_held:
             self._loop.call_soon(self._flush_all)
         self._waiting.append(connection)
+
+    def hold(self) -> None:
+        """Begin a batch of reads, to be flushed with release(), without a turn of the loop."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """End the batch: flush."""
+        self._is_held = False
+        self._flush_all()
 
     def _flush_all(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -39,6 +39,7 @@ from longwire.server.scope import intern_header, make_scope
 from longwire.server.session import Session
 from longwire.server.state import ServerState
 from longwire.server.timers import Timed
+from longwire.server.transport import Transport
 
 MAX_PIPELINED = 64
 """Requests that wait behind the one being answered; one more is refused, in its turn."""
@@ -85,7 +86,7 @@ class HttpProtocol(Timed):
         super().__init__()
         self.state = state
         self._peer = peer
-        self._transport: asyncio.Transport | None = None
+        self._transport: Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[Header] = []
@@ -102,7 +103,7 @@ class HttpProtocol(Timed):
 
     # ---- asyncio.Protocol -------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: Transport) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._peer = self._peer or Peer(transport)
@@ -352,7 +353,7 @@ class HttpProtocol(Timed):
         self.state.timers.cancel(self)
         session = Session(self.state, transport, opening)
         self.state.became(self, session)
-        transport.set_protocol(session)  # type: ignore[arg-type]
+        transport.set_protocol(session)
         if self._writable is not None:
             session.pause_writing()  # by the response before it; the transport tells no one twice
         session.start()

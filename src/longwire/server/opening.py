@@ -5,8 +5,6 @@ It is needed until the handshake is answered, and dropped then: an open connecti
 
 from __future__ import annotations
 
-import asyncio
-
 from longwire.asgi import Message, Scope
 from longwire.engine import Limits, UpgradeRequest, negotiate, upgrade_response
 from longwire.errors import LifecycleError
@@ -16,6 +14,7 @@ from longwire.server.counters import Failure
 from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
+from longwire.server.transport import Transport
 
 
 class Opening:
@@ -26,7 +25,7 @@ class Opening:
     def __init__(
         self,
         server: ServerState,
-        transport: asyncio.Transport,
+        transport: Transport,
         scope: Scope,
         request: UpgradeRequest,
     ) -> None:

@@ -1,16 +1,11 @@
-cimport cython
-
 from longwire.server.awaitable cimport Awaitable
 from longwire.server.flow cimport Flushable, Flusher
-from longwire.server.direct cimport descriptor_of, send_now, write_now
 
 
 cdef class Outbox(Flushable):
     cdef object _transport
     cdef Flusher _flusher
     cdef object _engine
-    cdef int _descriptor
-    cdef bint _is_behind
     cdef long long _unsent
     cdef bint _is_dirty
     cdef bint _is_paused
@@ -22,7 +17,6 @@ cdef class Outbox(Flushable):
     cpdef bint is_full(self) except -1
     cpdef object add(self, Py_ssize_t size)
     cpdef object flush(self)
-    @cython.locals(sent=Py_ssize_t)
     cpdef object write(self)
     cpdef object pause(self)
     cpdef object resume(self)

@@ -10,23 +10,20 @@ The bounds: FLUSH_BYTES here before the flush, `ws_send_buffer` bytes in the tra
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from longwire.server.awaitable import PENDING, Awaitable
-from longwire.server.direct import NONE, descriptor_of, send_now, write_now
 from longwire.server.engines import Engine
 from longwire.server.flow import FLUSH_BYTES, Flushable, Flusher
+from longwire.server.transport import Transport
 
 
 class Outbox(Flushable):
     """The outgoing half of one connection."""
 
     __slots__ = (
-        "_descriptor",
         "_engine",
         "_flusher",
-        "_is_behind",
         "_is_dirty",
         "_is_paused",
         "_parked",
@@ -35,12 +32,10 @@ class Outbox(Flushable):
         "size_sent",
     )
 
-    def __init__(self, transport: asyncio.Transport, flusher: Flusher) -> None:
-        self._transport: asyncio.Transport | None = transport
+    def __init__(self, transport: Transport, flusher: Flusher) -> None:
+        self._transport: Transport | None = transport
         self._flusher = flusher
         self._engine: Engine | None = None  # until the handshake is accepted
-        self._descriptor = NONE  # the socket's, where it can be written to directly
-        self._is_behind = True  # the transport may have bytes that the kernel has not taken
         self._unsent = 0  # bytes of payload queued since the last write
         self._is_dirty = False
         self._is_paused = False
@@ -72,8 +67,7 @@ class Outbox(Flushable):
         """
         self._engine = engine
         if self._transport is not None:
-            self._descriptor = descriptor_of(self._transport)
-            write_now(self._transport, self._descriptor, answer)
+            self._transport.write(answer)
 
     def lose(self) -> None:
         """The transport is gone: write nothing more, and let nobody wait."""
@@ -103,24 +97,13 @@ class Outbox(Flushable):
 
     def write(self) -> None:
         """Write everything, even if the peer does not read: the end needs it."""
-        transport = self._transport
-        if self._engine is None or transport is None:
+        if self._engine is None or self._transport is None:
             return
         data = self._engine.data_to_send()
         if data:
             self._unsent = 0
             self.size_sent += len(data)
-            if self._descriptor != NONE and not transport.is_closing():
-                if self._is_behind:
-                    self._is_behind = transport.get_write_buffer_size() != 0
-                if not self._is_behind:
-                    sent = send_now(self._descriptor, data)
-                    if sent == len(data):
-                        return
-                    self._is_behind = True
-                    transport.write(memoryview(data)[sent:])
-                    return
-            transport.write(data)
+            self._transport.write(data)
 
     def pause(self) -> None:
         """The transport's buffer is over its bound."""

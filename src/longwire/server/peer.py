@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from longwire.asgi import Address
 from longwire.server.forwarded import forwarded
+from longwire.server.transport import Transport
 from longwire.server.trusted import TrustedProxies
 
 ServerAddress = tuple[str, int | None]
@@ -18,7 +18,7 @@ class Peer:
 
     __slots__ = ("_proxies", "client", "is_tls", "server")
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, transport: Transport) -> None:
         self.client, self.server = addresses(transport)
         self.is_tls = transport.get_extra_info("sslcontext") is not None
         self._proxies: TrustedProxies | None = None  # if the client is one of them
@@ -41,7 +41,7 @@ class Peer:
         scope["scheme"] = scheme + "s" if is_secure else scheme
 
 
-def addresses(transport: asyncio.BaseTransport) -> tuple[Address | None, ServerAddress | None]:
+def addresses(transport: Transport) -> tuple[Address | None, ServerAddress | None]:
     """Return the client's and the server's address; a unix socket has only a path."""
     peer = transport.get_extra_info("peername")
     own = transport.get_extra_info("sockname")

@@ -10,6 +10,7 @@ from longwire.server.proxy_protocol import ProxyProtocolError, parse_proxy_heade
 from longwire.server.scope import client_name
 from longwire.server.state import ServerState
 from longwire.server.timers import Timed
+from longwire.server.transport import Transport
 
 
 class ProxiedBeginning(asyncio.BaseProtocol, Timed):
@@ -24,9 +25,9 @@ class ProxiedBeginning(asyncio.BaseProtocol, Timed):
         Timed.__init__(self)
         self._state = state
         self._data = b""
-        self._transport: asyncio.Transport | None = None
+        self._transport: Transport | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         state = self._state
         self._transport = transport
         self._peer = Peer(transport)
@@ -63,11 +64,11 @@ class ProxiedBeginning(asyncio.BaseProtocol, Timed):
         if self._data:  # who says nothing at all looks whether we are there
             self._refuse("PROXY protocol header cut short")
 
-    def _hand_over(self, transport: asyncio.Transport, rest: bytes) -> None:
+    def _hand_over(self, transport: Transport, rest: bytes) -> None:
         """The connection is HTTP's from here on."""
         state = self._state
         protocol = HttpProtocol(state, self._peer)
-        transport.set_protocol(protocol)  # type: ignore[arg-type]
+        transport.set_protocol(protocol)
         state.became(self, protocol)
         protocol.connection_made(transport)
         self._transport = None

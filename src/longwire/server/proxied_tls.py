@@ -8,6 +8,7 @@ import ssl
 from longwire.server.proxied import ProxiedBeginning
 from longwire.server.proxy_protocol import MAX_HEADER_BYTES, bytes_to_read
 from longwire.server.state import ServerState
+from longwire.server.transport import Transport
 
 
 class ProxiedTLSConnection(ProxiedBeginning, asyncio.BufferedProtocol):
@@ -38,13 +39,13 @@ class ProxiedTLSConnection(ProxiedBeginning, asyncio.BufferedProtocol):
         self._transport.pause_reading()
         self._handshake = self._state.loop.create_task(self._encrypt(self._transport))
 
-    async def _encrypt(self, transport: asyncio.Transport) -> None:
+    async def _encrypt(self, transport: Transport) -> None:
         """Do the TLS handshake, and become an HTTP connection within."""
         state = self._state
         early = _Early()
         try:
             encrypted = await state.loop.start_tls(
-                transport,
+                transport,  # type: ignore[arg-type]  # the loop's, whose own this is
                 early,
                 self._tls,
                 server_side=True,

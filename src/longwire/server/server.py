@@ -20,6 +20,7 @@ from typing import Any
 from longwire import __version__
 from longwire.errors import BindError, ConfigError
 from longwire.server import session
+from longwire.server.acceptor import Accepting, Acceptor
 from longwire.server.application import load_application
 from longwire.server.config import Config
 from longwire.server.drain import CANCEL_TIMEOUT, drain
@@ -29,6 +30,7 @@ from longwire.server.listener import address, bind, close_all, close_listeners
 from longwire.server.logs import configure_logging
 from longwire.server.metrics import collect, read
 from longwire.server.metrics_listener import MetricsListener
+from longwire.server.poller import IS_AVAILABLE, Poller
 from longwire.server.proxied import ProxiedConnection
 from longwire.server.proxied_tls import ProxiedTLSConnection
 from longwire.server.state import ServerState
@@ -55,7 +57,8 @@ class Server:
         self.config = config
         self.sockets: list[socket.socket] = []
         self._given_sockets = sockets
-        self._servers: list[asyncio.Server] = []
+        self._accepting: list[Accepting] = []
+        self._poller: Poller | None = None
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
         self._state: ServerState | None = None
@@ -143,11 +146,14 @@ class Server:
             if metrics is not None:
                 await metrics.start(partial(collect, state))
             self._metrics = metrics
+            if IS_AVAILABLE and tls is None:
+                self._poller = Poller(loop, state.flusher)
             for sock in self.sockets:
                 _listen(sock, config)
-                self._servers.append(await _serve_on(sock, state, tls))
+                self._accepting.append(await _accept_on(sock, state, self._poller, tls))
         except BaseException:
             self.stop_accepting()
+            self._close_poller()
             if metrics is not None:
                 await metrics.close()
             if self._lifespan is not None:
@@ -171,6 +177,7 @@ class Server:
         """
         self.stop_accepting()
         await drain(self.state, self._forced)
+        self._close_poller()
         self.state.timers.close()
         assert self._lifespan is not None
         timeout = self.config.timeout_graceful_shutdown
@@ -183,10 +190,14 @@ class Server:
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; who is connected stays so. Idempotent."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for accepting in self._accepting:
+            accepting.close()
+        self._accepting.clear()
         self._close_listeners()
+
+    def _close_poller(self) -> None:
+        if self._poller is not None:
+            self._poller.close()
 
     def _close_listeners(self) -> None:
         sockets, self.sockets = self.sockets, []
@@ -221,16 +232,21 @@ class Server:
                 loop.remove_signal_handler(number)
 
 
-async def _serve_on(
-    sock: socket.socket, state: ServerState, tls: ssl.SSLContext | None
-) -> asyncio.Server:
-    """Accept connections; a PROXY header comes before TLS, whoever begins that."""
+async def _accept_on(
+    sock: socket.socket, state: ServerState, poller: Poller | None, tls: ssl.SSLContext | None
+) -> Accepting:
+    """Accept connections; a PROXY header comes before TLS, whoever begins that.
+
+    Without a poller they are on the loop's transports.
+    """
     config, loop = state.config, state.loop
     protocol: Callable[[], asyncio.BaseProtocol] = partial(HttpProtocol, state)  # type: ignore[assignment]
     if config.proxy_protocol:
         protocol = partial(ProxiedConnection, state)
         if tls is not None:
             protocol, tls = partial(ProxiedTLSConnection, state, tls), None
+    if poller is not None:
+        return Acceptor(loop, poller, sock, protocol)
     return await loop.create_server(
         protocol,
         sock=sock,

@@ -31,6 +31,7 @@ from longwire.server.opening import Opening
 from longwire.server.outbox import Outbox
 from longwire.server.state import ServerState
 from longwire.server.timers import NEVER, Timed
+from longwire.server.transport import Transport
 
 SLICE_BYTES = 64 * 1024
 """Bytes parsed before the inbox is asked again whether it is full: one read can bring 256 KiB of
@@ -88,11 +89,11 @@ class Session(Timed):
         "_transport",
     )
 
-    def __init__(self, server: ServerState, transport: asyncio.Transport, opening: Opening) -> None:
+    def __init__(self, server: ServerState, transport: Transport, opening: Opening) -> None:
         super().__init__()
         self._server = server
         self._loop = server.loop
-        self._transport: asyncio.Transport | None = transport
+        self._transport: Transport | None = transport
         self._scope: Scope = opening.scope
         self._opening: Opening | None = opening  # until it is accepted
         self._engine: Engine | None = None  # from accept on
@@ -124,7 +125,7 @@ class Session(Timed):
 
     # ---- asyncio.Protocol: bytes come in ----------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Transport) -> None:
         """The transport was made for HTTP and handed over: nothing is new."""
 
     def data_received(self, data: bytes) -> None:
