@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longwire.engine.frames import FIN, TEXT, FrameHeader
+from longwire.engine.frame_reader import FrameHeader
+from longwire.engine.frames import FIN, TEXT
 from longwire.errors import RemoteProtocolError
 from tests.engine.twins import both
 from tests.wire import BINARY, CLOSE, CONT, PING, PONG, frame

@@ -1,14 +1,21 @@
 cimport cython
 
 from longwire.engine.assembly cimport Assembly
-from longwire.engine.frame_writer cimport write_frame, write_masked_frame, write_text_frame
-from longwire.engine.frames cimport FrameHeader
+from longwire.engine.frame_reader cimport FrameHeader
+from longwire.engine.frame_writer cimport (
+    text_frame,
+    write_frame,
+    write_masked_frame,
+    write_text_frame,
+)
 from longwire.engine.masking cimport mask, unmask_text
 from longwire.engine.prepared cimport Prepared
 
 cdef object OPEN
 cdef object CLOSING
 cdef object CLOSED
+cdef int FIN, RSV1, RSV23, OPCODE, CONTROL
+cdef int CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG
 
 
 @cython.final
@@ -40,6 +47,8 @@ cdef class Connection:
     cdef _add_pong(self, bytes payload)
     @cython.locals(frame=bytes)
     cpdef send_prepared(self, Prepared message)
+    cpdef list receive_data(self, bytes data)
+    cpdef send(self, data, compress=*)
     cpdef data_to_send(self)
     cdef _write_pongs(self)
     cdef _write_control(self, int opcode, payload)

@@ -29,7 +29,13 @@ from longwire.engine.codes import (
 )
 from longwire.engine.deflate import Deflate
 from longwire.engine.events import Closed, Event, Failed, Ping, Pong
-from longwire.engine.frame_writer import write_frame, write_masked_frame, write_text_frame
+from longwire.engine.frame_reader import FrameHeader
+from longwire.engine.frame_writer import (
+    text_frame,
+    write_frame,
+    write_masked_frame,
+    write_text_frame,
+)
 from longwire.engine.frames import (
     BINARY,
     CLOSE,
@@ -43,7 +49,6 @@ from longwire.engine.frames import (
     RSV1,
     RSV23,
     TEXT,
-    FrameHeader,
 )
 from longwire.engine.limits import Limits
 from longwire.engine.masking import mask, unmask_text
@@ -277,7 +282,10 @@ class Connection:
             raise LocalProtocolError(f"cannot send a message: connection is {self._state.value}")
         if isinstance(data, str):
             if self._deflate is None and not self._is_client and type(data) is str:
-                write_text_frame(self._buffer(), FIN | TEXT, data)
+                if self._out is None:
+                    self._out = text_frame(FIN | TEXT, data)  # most go alone: no buffer has to grow
+                else:
+                    write_text_frame(self._buffer(), FIN | TEXT, data)
                 return
             first = FIN | TEXT
             payload = data.encode()

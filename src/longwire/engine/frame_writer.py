@@ -15,6 +15,13 @@ def write_frame(out: bytearray, first: int, payload: bytes) -> None:
     out += payload
 
 
+def text_frame(first: int, text: str) -> bytes:
+    """Return an unmasked frame of the text, as write_text_frame() would add it."""
+    out = bytearray()
+    write_text_frame(out, first, text)
+    return bytes(out)
+
+
 def write_masked_frame(out: bytearray, first: int, payload: bytes, key: int) -> None:
     """Add a frame masked with `key`, the four bytes as a little-endian integer."""
     _write_header(out, first, 0x80, len(payload))

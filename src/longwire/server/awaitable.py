@@ -13,12 +13,37 @@ slot, which ends an await without raising StopIteration.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, NoReturn
 
 PENDING: Any = object()
 """What poll() returns to park the task."""
+
+
+class _NoLoop:
+    """What a future asks of its loop when it is made."""
+
+    def get_debug(self) -> bool:
+        return False
+
+
+AWAKE: asyncio.Future[None] = asyncio.Future(loop=_NoLoop())  # type: ignore[arg-type]
+"""What a task is told it has waited for: a real Future that is done, which a task reads without a
+call; ours it would have to ask."""
+AWAKE.set_result(None)
+
+
+def _running_task() -> Callable[[asyncio.AbstractEventLoop], object]:
+    """Return what tells a loop's running task, without a call of Python's where that can be."""
+    if sys.version_info < (3, 12):  # later it is written in C
+        tasks: dict[Any, object] = asyncio.tasks._current_tasks  # type: ignore[attr-defined]
+        return tasks.get
+    return asyncio.current_task
+
+
+running_task = _running_task()
 
 
 class Awaitable:
@@ -51,10 +76,11 @@ class Awaitable:
         if callback is None or context is None:
             return
         self._callback = self._context = None
-        if at_once and asyncio.current_task(self._loop) is None:
-            context.run(callback, self)
+        waited_for = self if self._cancelled else AWAKE
+        if at_once and running_task(self._loop) is None:
+            context.run(callback, waited_for)
         else:
-            self._loop.call_soon(callback, self, context=context)
+            self._loop.call_soon(callback, waited_for, context=context)
 
     # The coroutine's side, driven by the task.
 

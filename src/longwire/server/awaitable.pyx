@@ -5,6 +5,7 @@ protocol costs an exception object per await otherwise).
 """
 
 import asyncio
+import sys
 
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
@@ -25,7 +26,18 @@ cdef extern from *:
     void LONGWIRE_SET_AM_SEND(object type, sendfunc function)
 
 PENDING = object()
-cdef object current_task = asyncio.current_task
+
+
+class _NoLoop:
+    def get_debug(self):
+        return False
+
+
+cdef object AWAKE = asyncio.Future(loop=_NoLoop())
+AWAKE.set_result(None)
+cdef object running_task = (
+    asyncio.tasks._current_tasks.get if sys.version_info < (3, 12) else asyncio.current_task
+)
 cdef object CancelledError = asyncio.CancelledError
 
 
@@ -41,10 +53,11 @@ cdef class Awaitable:
         if callback is None:
             return
         self._callback = self._context = None
-        if at_once and current_task(self._loop) is None:
-            context.run(callback, self)
+        waited_for = self if self._cancelled else AWAKE
+        if at_once and running_task(self._loop) is None:
+            context.run(callback, waited_for)
         else:
-            self._loop.call_soon(callback, self, context=context)
+            self._loop.call_soon(callback, waited_for, context=context)
 
     def __await__(self):
         return self

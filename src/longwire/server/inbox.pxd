@@ -11,6 +11,10 @@ cdef class Receive(Awaitable):
     cpdef object forsake(self)
 
 
+@cython.locals(receive=Receive)
+cdef Receive new_receive(Inbox inbox, loop)
+
+
 @cython.final
 cdef class Inbox:
     cdef object _reader

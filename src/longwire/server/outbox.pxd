@@ -2,6 +2,9 @@ from longwire.server.awaitable cimport Awaitable
 from longwire.server.flow cimport Flushable, Flusher
 
 
+cdef long long FLUSH_BYTES
+
+
 cdef class Outbox(Flushable):
     cdef object _transport
     cdef Flusher _flusher

@@ -12,6 +12,7 @@ from longwire.server.timers cimport Timed
 cdef object CONNECTING
 cdef object OPEN
 cdef object CLOSED
+cdef Py_ssize_t SLICE_BYTES
 
 
 cdef class Send(Awaitable):
@@ -20,6 +21,10 @@ cdef class Send(Awaitable):
 
     cpdef object poll(self)
     cpdef object forsake(self)
+
+
+@cython.locals(send=Send)
+cdef Send new_send(Session session, loop, message)
 
 
 @cython.final
@@ -45,6 +50,9 @@ cdef class Session(Timed):
     cdef long long _messages_sent
     cdef long long _size_received
 
+    @cython.locals(size=Py_ssize_t)
+    cpdef object data_received(self, bytes data)
+    @cython.locals(fields=dict)
     cpdef object deliver(self, Send send, message)
     cpdef object forget(self, Send send)
     cdef _keep_early(self, bytes data)
@@ -53,5 +61,5 @@ cdef class Session(Timed):
     @cython.locals(events=list, size=Py_ssize_t)
     cdef _parse(self, bytes data)
     cdef _pause_reading(self)
-    cdef _send_data(self, message)
+    cdef _send_data(self, dict message)
     cpdef bint send_prepared(self, Prepared message) except -1

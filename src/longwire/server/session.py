@@ -49,16 +49,22 @@ CLOSED = State.CLOSED
 class Send(Awaitable):
     """One `await send(message)`."""
 
-    def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, message: Message) -> None:
-        self._loop = loop
-        self._session = session
-        self._sent = message
+    _session: Session
+    _sent: Message
 
     def poll(self) -> Any:
         return self._session.deliver(self, self._sent)
 
     def forsake(self) -> None:
         self._session.forget(self)
+
+
+def new_send(session: Session, loop: asyncio.AbstractEventLoop, message: Message) -> Send:
+    send = Send.__new__(Send)  # as Send() would, without a trip through its type
+    send._loop = loop
+    send._session = session
+    send._sent = message
+    return send
 
 
 class Session(Timed):
@@ -249,15 +255,16 @@ class Session(Timed):
 
     def send(self, message: Message) -> Send:
         """ASGI's send(); awaiting it raises ConnectionClosed, an OSError, after the end."""
-        return Send(self, self._loop, message)
+        return new_send(self, self._loop, message)
 
     def deliver(self, send: Send, message: Message) -> Any:
         """Carry out one message of the application, or return PENDING with `send` parked."""
         if self._state is OPEN and type(message) is dict:
-            if message.get("type") == "websocket.send":
+            fields = message
+            if fields.get("type") == "websocket.send":
                 if self._outbox.is_full():
                     return self._outbox.park(send)
-                self._send_data(message)
+                self._send_data(fields)
                 return None
         elif self._state is CLOSED:
             ending = self._ending  # fixed whenever the state is CLOSED
@@ -274,7 +281,7 @@ class Session(Timed):
         elif self._outbox.is_full():
             return self._outbox.park(send)
         elif kind == "websocket.send":
-            self._send_data(message)
+            self._send_data(dict(message))
         elif kind == "websocket.http.response.start":
             self._opening.start_denial(message)  # type: ignore[union-attr]
             self._server.timers.cancel(self)
@@ -287,7 +294,7 @@ class Session(Timed):
         """A send that waited was cancelled: its message has not been sent."""
         self._outbox.forget(send)
 
-    def _send_data(self, message: Message) -> None:
+    def _send_data(self, message: dict[str, Any]) -> None:
         data = message.get("text")
         if type(data) is not str or message.get("bytes") is not None:
             data = message_data(message)

@@ -4,6 +4,10 @@ from longwire.server.direct cimport receive_now, send_now
 from longwire.server.poller cimport Pollable, Poller
 
 
+cdef int READ, WRITE
+cdef Py_ssize_t RECEIVE_BYTES
+
+
 cdef class SocketTransport(Pollable):
     cdef object _loop
     cdef Poller _poller
@@ -23,7 +27,7 @@ cdef class SocketTransport(Pollable):
 
     cpdef object open(self)
     cpdef object on_events(self, int events)
-    @cython.locals(data=bytes)
+    @cython.locals(data=bytes, count=int)
     cdef _read(self)
     @cython.locals(unsent=bytearray, sent=Py_ssize_t)
     cdef _write_on(self)

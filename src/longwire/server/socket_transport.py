@@ -98,7 +98,8 @@ class SocketTransport(Pollable):
             self._write_on()  # a hang-up, and writing is all that is left: it meets the error
 
     def _read(self) -> None:
-        for _ in range(READS):
+        count = 0
+        while True:
             try:
                 data = receive_now(self._descriptor)
             except BlockingIOError:
@@ -111,7 +112,8 @@ class SocketTransport(Pollable):
                 self.close()
                 return
             self._protocol.data_received(data)
-            if len(data) < RECEIVE_BYTES or not self._is_reading:
+            count += 1
+            if len(data) < RECEIVE_BYTES or count == READS or not self._is_reading:
                 return
 
     def _write_on(self) -> None:

@@ -1,5 +1,7 @@
 cimport cython
 
+cdef int CONTROL, FIN, MASKED, MAX_CONTROL_PAYLOAD
+
 
 @cython.final
 cdef class FrameHeader:
