@@ -75,6 +75,7 @@ def test_frames_written(module: ModuleType, size: int) -> None:
     assert out == b"before" + frame(BINARY, payload, mask=None) + frame(
         PING, payload, mask=b"\x09\x08\x07\xf6"
     ) + frame(TEXT, b"x" * size, fin=False, mask=None)
+    assert out.endswith(module.text_frame(TEXT, "x" * size))
 
 
 @both("frame_writer")
@@ -82,6 +83,7 @@ def test_frames_written(module: ModuleType, size: int) -> None:
 def test_text_written(module: ModuleType, text: str) -> None:
     out = bytearray()
     module.write_text_frame(out, FIN | TEXT, text)
+    assert module.text_frame(FIN | TEXT, text) == out
     assert out == frame(TEXT, text.encode(), mask=None)
 
 
@@ -90,4 +92,6 @@ def test_lone_surrogates_are_not_written(module: ModuleType) -> None:
     out = bytearray(b"before")
     with pytest.raises(UnicodeEncodeError):
         module.write_text_frame(out, FIN | TEXT, "x\ud800")
+    with pytest.raises(UnicodeEncodeError):
+        module.text_frame(FIN | TEXT, "x\ud800")
     assert out == b"before"
