@@ -312,6 +312,29 @@ async def test_a_reset(wires: Wires, is_reading: bool, waiting: bytes) -> None:
     assert transport.get_write_buffer_size() == 0
 
 
+@pytest.mark.parametrize("tcp", [True, False])
+async def test_the_last_words_of_a_peer_that_resets(wires: Wires, tcp: bool) -> None:
+    """It leaves with our bytes unread, as who closes in the middle of a stream does."""
+    protocol = Recorder()
+    transport, peer = wires.open(protocol, tcp=tcp)
+    transport.write(LARGE)
+    peer.send(b"goodbye")
+    peer.close()
+    await protocol.ended()
+    assert protocol.received == b"goodbye"
+    assert protocol.error is not None
+
+
+async def test_a_hang_up_where_there_is_neither_room_nor_reading(wires: Wires) -> None:
+    protocol = Recorder()
+    transport, peer = wires.open(protocol)
+    transport.write(LARGE)
+    transport.pause_reading()
+    peer.shutdown(socket.SHUT_RDWR)  # what it has not read stays where it is
+    await protocol.ended()
+    assert isinstance(protocol.error, BrokenPipeError)
+
+
 async def test_who_fails_is_cut_off_and_the_others_are_told(wires: Wires) -> None:
     class Failing(Recorder):
         def data_received(self, data: bytes) -> None:

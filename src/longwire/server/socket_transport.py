@@ -86,16 +86,16 @@ class SocketTransport(Pollable):
     # ---- what the poller says ---------------------------------------------------------------
 
     def on_events(self, events: int) -> None:
+        # First what has come: a write that meets a reset would end the connection without it.
+        if events & ~WRITE:
+            if self._is_reading:
+                self._read()
+            elif self._events & READ:
+                self._wait_for(self._events & ~READ)  # paused since; most pauses end before this
+            else:
+                self._write_on()  # a hang-up, and writing is all that is left: it meets the error
         if events & WRITE:
             self._write_on()
-        if self._is_lost or not events & ~WRITE:
-            return
-        if self._is_reading:
-            self._read()
-        elif self._events & READ:
-            self._wait_for(self._events & ~READ)  # paused since; most pauses end before this
-        else:
-            self._write_on()  # a hang-up, and writing is all that is left: it meets the error
 
     def _read(self) -> None:
         count = 0
