@@ -45,6 +45,7 @@ class Accepted:
         loop = asyncio.get_running_loop()
         self.reported: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: self.reported.append(context))
+        self.listener = listener
         self.address = listener.getsockname()
         self.family = listener.family
         self.poller = Poller(loop, Flusher(loop))
@@ -142,3 +143,10 @@ async def test_a_connection_that_cannot_be_begun_is_not_the_last(caplog: Any) ->
         assert await answer(accepted.dial()) == b""
         assert await answer(accepted.dial()) == b"hello"
         assert [type(c["exception"]) for c in accepted.reported] == [ZeroDivisionError]
+
+
+async def test_a_listener_that_its_owner_closes_first() -> None:
+    with accept(socket.create_server(("127.0.0.1", 0))) as accepted:
+        accepted.listener.close()
+        accepted.acceptor.close()
+        assert accepted.reported == []

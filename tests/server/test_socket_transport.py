@@ -412,6 +412,14 @@ async def test_a_number_that_is_another_connection_s_by_now(wires: Wires) -> Non
         os.close(copy)
 
 
+async def test_an_end_is_told_though_the_socket_was_closed_by_somebody_else(wires: Wires) -> None:
+    protocol = Recorder()
+    transport, _ = wires.open(protocol)
+    transport.get_extra_info("socket").close()
+    transport.abort()
+    await protocol.ended()
+
+
 async def test_what_a_batch_gathers_is_flushed_behind_it(wires: Wires) -> None:
     """Not with the loop's next turn: that would be a wait more for every read."""
     order: list[str] = []

@@ -9,6 +9,7 @@ is told again. The edges were tried and bring nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 from collections.abc import Iterator
 
@@ -78,7 +79,8 @@ class Poller:
         """
         # Closing alone would not do: a process that was forked from this one has it open, too.
         if self._watched.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
+            with contextlib.suppress(OSError):  # its owner has closed it: the kernel knows
+                self._epoll.unregister(descriptor)
 
     def end(self, pollable: Pollable) -> None:
         """Call its on_end() soon: behind the batch that is being told, and behind the caller."""
