@@ -372,6 +372,16 @@ async def test_who_fails_at_the_beginning_or_the_end_leaves_no_socket(wires: Wir
     assert [str(context["exception"]) for context in wires.reported] == ["made", "lost"]
 
 
+async def test_who_cannot_be_waited_for_is_cut_off(wires: Wires) -> None:
+    """As where the user has more watches than the system allows; its protocol would never know."""
+    wires.poller.close()
+    protocol = Recorder()
+    _, peer = wires.open(protocol)
+    await protocol.ended()
+    assert await read_all(peer) == b""
+    assert [type(context["exception"]) for context in wires.reported] == [ValueError]
+
+
 async def test_who_was_ended_in_the_same_batch_is_not_told(wires: Wires) -> None:
     class Ending(Recorder):
         def data_received(self, data: bytes) -> None:

@@ -78,10 +78,10 @@ class SocketTransport(Pollable):
         """Introduce the protocol to its transport, and read."""
         try:
             self._protocol.connection_made(self)
+            if self._is_reading:
+                self._wait_for(self._events | READ)
         except Exception as error:
             self.on_error(error)
-        if self._is_reading:
-            self._wait_for(self._events | READ)
 
     # ---- what the poller says ---------------------------------------------------------------
 
