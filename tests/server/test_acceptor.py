@@ -114,19 +114,30 @@ async def test_want_of_descriptors_is_said_and_waited_for(
                 await asyncio.sleep(0.01)
     said = "no connection can be taken for 0.05 s: Too many open files"
     assert {record.getMessage() for record in caplog.records} == {said}
+    first, second = caplog.records[:2]
+    assert second.created - first.created > 0.025  # it sleeps meanwhile
     assert await asyncio.gather(*map(answer, waiting)) == [b"hello"] * 3
 
 
-async def test_closed_while_it_waits(greeter: Accepted, caplog: pytest.LogCaptureFixture) -> None:
-    greeter.dial().close()
-    with descriptors_left(0):
-        async with asyncio.timeout(5):
-            while not caplog.records:
-                await asyncio.sleep(0.01)
-    greeter.acceptor.close()
+async def test_closed_it_takes_none(greeter: Accepted) -> None:
     greeter.acceptor.close()
     with closing(greeter.dial()):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+    assert Greeter.made == 0
+
+
+async def test_closed_while_it_waits(
+    greeter: Accepted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(accepting, "PAUSE", 0.2)
+    with closing(greeter.dial()):
+        with descriptors_left(0):
+            async with asyncio.timeout(5):
+                while not caplog.records:
+                    await asyncio.sleep(0.01)
+            greeter.acceptor.close()
+            greeter.acceptor.close()
+        await asyncio.sleep(0.3)
     assert Greeter.made == 0
 
 
