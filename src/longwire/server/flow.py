@@ -1,8 +1,8 @@
-"""Flow control's shared part: sends outside a read are flushed once per loop iteration.
+"""Flow control's shared part: what is sent is flushed once per batch of reads or loop iteration.
 
-A reply to the connection being read is written when the read ends; what goes to other
-connections, or comes from a task of its own, waits here until the end of the iteration, so that
-several messages to one peer become one write.
+What is sent while a batch of connections is read, by whomever and to whomever, waits here until all
+of them are; what comes from a task of its own, until the end of the iteration. So several messages
+to one peer become one write.
 """
 
 from __future__ import annotations
