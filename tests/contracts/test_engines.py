@@ -23,6 +23,7 @@ from longwire.engine import (
     Connection,
     Deflate,
     DeflateSettings,
+    Engine,
     Event,
     Failed,
     Limits,
@@ -34,7 +35,7 @@ from longwire.engine import (
     offer,
 )
 from longwire.errors import LocalProtocolError
-from longwire.server.engines import Engine, new_engine
+from longwire.server.engines import new_engine
 from tests.engine.feeding import cut_at, cuts
 from tests.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, text
 

@@ -14,6 +14,7 @@ from longwire.server import acceptor as accepting
 from longwire.server.acceptor import BATCH, Acceptor
 from longwire.server.flow import Flusher
 from longwire.server.poller import IS_AVAILABLE, Poller
+from longwire.server.stream import StreamProtocol
 from tests.server.test_listener import descriptors_left
 
 pytestmark = [
@@ -22,7 +23,7 @@ pytestmark = [
 ]
 
 
-class Greeter:
+class Greeter(StreamProtocol):
     """A protocol that says hello and then closes."""
 
     made = 0

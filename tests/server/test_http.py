@@ -402,6 +402,34 @@ async def test_a_body_nobody_reads_stops_the_client(serve: Serve) -> None:
         assert (await client.response()).body == b"%d" % total
 
 
+async def test_a_client_that_reads_leaves_the_others_their_turn(serve: Serve) -> None:
+    turns = 0
+    at_sends: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal turns
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(others())
+        await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200})
+        for _ in range(200):  # 20 KB: nobody has to read for them to be written
+            await send({"type": "http.response.body", "body": b"x" * 100, "more_body": True})
+            at_sends.append(turns)
+        task.cancel()
+        await send({"type": "http.response.body"})
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(get())
+        assert len((await client.response()).body) == 20_000
+    assert 3 <= len(set(at_sends)) <= 5
+
+
 async def test_a_client_that_does_not_read_stops_the_app(serve: Serve) -> None:
     sent = 0
 

@@ -17,6 +17,7 @@ from longwire.server import poller as polling
 from longwire.server.flow import Flushable, Flusher
 from longwire.server.poller import Poller
 from longwire.server.socket_transport import SocketTransport
+from longwire.server.stream import StreamProtocol
 
 pytestmark = [
     pytest.mark.anyio,
@@ -26,10 +27,11 @@ pytestmark = [
 LARGE = bytes(range(256)) * 32_768  # 8 MiB: more than a socket takes
 
 
-class Recorder:
+class Recorder(StreamProtocol):
     """A protocol that notes what it is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told: list[str] = []
         self.received = bytearray()
         self.error: Exception | None = None

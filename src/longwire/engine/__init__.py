@@ -3,6 +3,7 @@
 from longwire.engine.codes import is_receivable
 from longwire.engine.connection import Connection, Role, State
 from longwire.engine.deflate import Deflate, DeflateSettings, accept, negotiate, offer
+from longwire.engine.engine import Engine
 from longwire.engine.events import Closed, Event, Failed, Ping, Pong
 from longwire.engine.handshake import (
     UpgradeRequest,
@@ -20,6 +21,7 @@ __all__ = [
     "Connection",
     "Deflate",
     "DeflateSettings",
+    "Engine",
     "Event",
     "Failed",
     "Limits",

@@ -1,6 +1,7 @@
 cimport cython
 
 from longwire.engine.assembly cimport Assembly
+from longwire.engine.engine cimport Engine
 from longwire.engine.frame_reader cimport FrameHeader
 from longwire.engine.frame_writer cimport (
     text_frame,
@@ -18,8 +19,7 @@ cdef int FIN, RSV1, RSV23, OPCODE, CONTROL
 cdef int CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG
 
 
-@cython.final
-cdef class Connection:
+cdef class Connection(Engine):
     cdef bint _is_client
     cdef object _masking_key
     cdef long long _max_size
@@ -46,10 +46,10 @@ cdef class Connection:
     cdef _end(self, bytes farewell)
     cdef _add_pong(self, bytes payload)
     @cython.locals(frame=bytes)
-    cpdef send_prepared(self, Prepared message)
+    cpdef object send_prepared(self, Prepared message)
     cpdef list receive_data(self, bytes data)
-    cpdef send(self, data, compress=*)
-    cpdef data_to_send(self)
+    cpdef object send(self, data, compress=*)
+    cpdef object data_to_send(self)
     cdef _write_pongs(self)
     cdef _write_control(self, int opcode, payload)
     cdef _write_frame(self, int first, bytes payload)

@@ -28,6 +28,7 @@ from longwire.engine.codes import (
     is_receivable,
 )
 from longwire.engine.deflate import Deflate
+from longwire.engine.engine import Engine
 from longwire.engine.events import Closed, Event, Failed, Ping, Pong
 from longwire.engine.frame_reader import FrameHeader
 from longwire.engine.frame_writer import (
@@ -80,7 +81,7 @@ CLOSING = State.CLOSING
 CLOSED = State.CLOSED
 
 
-class Connection:
+class Connection(Engine):
     """The protocol of one connection; `masking_key` makes four fresh random bytes (client only)."""
 
     __slots__ = (

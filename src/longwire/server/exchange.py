@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 BODY_BYTES = 64 * 1024
 """Bytes of request body that wait for the application before reading stops."""
 
+TURN_BYTES = 64 * 1024
+"""Bytes of response until everybody else has a turn: send() to a client that reads as fast as the
+application writes would never wait."""
+
+WRITE_COST = 1024
+"""Bytes that a smaller part of a response counts as: what it costs is the write."""
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -36,6 +43,7 @@ class Exchange:
         "_protocol",
         "_scope",
         "_told_body_end",
+        "_turn",
         "_wakeup",
         "response",
     )
@@ -51,6 +59,7 @@ class Exchange:
         self._has_body_ended = False
         self._told_body_end = False
         self._is_lost = False
+        self._turn = 0  # bytes sent since the others had theirs
         self._wakeup = asyncio.Event()
 
     async def run(self) -> None:
@@ -168,6 +177,11 @@ class Exchange:
             self._log(self.response.status)
         if not more_body:
             self._wakeup.set()
+            return
+        self._turn += max(len(data), WRITE_COST)
+        if self._turn > TURN_BYTES:
+            self._turn = 0
+            await asyncio.sleep(0)
 
     def _log(self, status: int) -> None:
         state = self._protocol.state

@@ -3,11 +3,10 @@ cimport cython
 from longwire.server.closing cimport Closing
 from longwire.server.opening cimport Opening
 from longwire.server.state cimport ServerState
-from longwire.server.timers cimport Timed
+from longwire.server.stream cimport StreamProtocol
 
 
-@cython.final
-cdef class HttpProtocol(Timed):
+cdef class HttpProtocol(StreamProtocol):
     cdef readonly ServerState state
     cdef object _peer
     cdef object _transport
@@ -25,6 +24,7 @@ cdef class HttpProtocol(Timed):
     cdef Closing _closing
     cdef object _writable
 
+    cpdef object data_received(self, bytes data)
     cdef _parse(self, bytes data)
     cdef _newest(self)
     cdef bint _in_body(self) except -1

@@ -38,7 +38,7 @@ from longwire.server.response import Response
 from longwire.server.scope import intern_header, make_scope
 from longwire.server.session import Session
 from longwire.server.state import ServerState
-from longwire.server.timers import Timed
+from longwire.server.stream import StreamProtocol
 from longwire.server.transport import Transport
 
 MAX_PIPELINED = 64
@@ -59,7 +59,7 @@ class Phase(Enum):
     CLOSING = "closing"  # the last bytes are written; what the client still sends is thrown away
 
 
-class HttpProtocol(Timed):
+class HttpProtocol(StreamProtocol):
     """A connection that speaks HTTP, until it ends or becomes a WebSocket."""
 
     __slots__ = (

@@ -6,12 +6,11 @@ It is needed until the handshake is answered, and dropped then: an open connecti
 from __future__ import annotations
 
 from longwire.asgi import Message, Scope
-from longwire.engine import Limits, UpgradeRequest, negotiate, upgrade_response
+from longwire.engine import Engine, Limits, UpgradeRequest, negotiate, upgrade_response
 from longwire.errors import LifecycleError
 from longwire.server import reports
 from longwire.server.compression import asked_for
 from longwire.server.counters import Failure
-from longwire.server.engines import Engine
 from longwire.server.response import Response, plain_response
 from longwire.server.state import ServerState
 from longwire.server.transport import Transport

@@ -1,3 +1,4 @@
+from longwire.engine.engine cimport Engine
 from longwire.server.awaitable cimport Awaitable
 from longwire.server.flow cimport Flushable, Flusher
 
@@ -8,14 +9,14 @@ cdef long long FLUSH_BYTES
 cdef class Outbox(Flushable):
     cdef object _transport
     cdef Flusher _flusher
-    cdef object _engine
+    cdef Engine _engine
     cdef long long _unsent
     cdef bint _is_dirty
     cdef bint _is_paused
     cdef list _parked
     cdef readonly long long size_sent
 
-    cpdef object open(self, engine, bytes answer)
+    cpdef object open(self, Engine engine, bytes answer)
     cpdef object lose(self)
     cpdef bint is_full(self) except -1
     cpdef object add(self, Py_ssize_t size)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from longwire.engine.engine import Engine
 from longwire.server.awaitable import PENDING, Awaitable
-from longwire.server.engines import Engine
 from longwire.server.flow import FLUSH_BYTES, Flushable, Flusher
 from longwire.server.transport import Transport
 

@@ -9,11 +9,11 @@ from longwire.server.peer import Peer
 from longwire.server.proxy_protocol import ProxyProtocolError, parse_proxy_header
 from longwire.server.scope import client_name
 from longwire.server.state import ServerState
-from longwire.server.timers import Timed
+from longwire.server.stream import StreamProtocol
 from longwire.server.transport import Transport
 
 
-class ProxiedBeginning(asyncio.BaseProtocol, Timed):
+class ProxiedBeginning(asyncio.BaseProtocol, StreamProtocol):
     """Reads the PROXY protocol's header from a trusted proxy; anything else ends the connection.
 
     The header has `timeout_headers` seconds, and what is behind it the same time again.
@@ -22,7 +22,7 @@ class ProxiedBeginning(asyncio.BaseProtocol, Timed):
     __slots__ = ("_data", "_peer", "_state", "_transport")
 
     def __init__(self, state: ServerState) -> None:
-        Timed.__init__(self)
+        StreamProtocol.__init__(self)
         self._state = state
         self._data = b""
         self._transport: Transport | None = None

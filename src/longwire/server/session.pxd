@@ -1,5 +1,6 @@
 cimport cython
 
+from longwire.engine.engine cimport Engine
 from longwire.engine.prepared cimport Prepared
 from longwire.server.awaitable cimport Awaitable
 from longwire.server.closing cimport Closing
@@ -7,7 +8,7 @@ from longwire.server.inbox cimport Inbox
 from longwire.server.opening cimport Opening
 from longwire.server.outbox cimport Outbox
 from longwire.server.state cimport ServerState
-from longwire.server.timers cimport Timed
+from longwire.server.stream cimport StreamProtocol
 
 cdef object CONNECTING
 cdef object OPEN
@@ -27,14 +28,13 @@ cdef class Send(Awaitable):
 cdef Send new_send(Session session, loop, message)
 
 
-@cython.final
-cdef class Session(Timed):
+cdef class Session(StreamProtocol):
     cdef ServerState _server
     cdef object _loop
     cdef object _transport
     cdef object _scope
     cdef Opening _opening
-    cdef object _engine
+    cdef Engine _engine
     cdef bytes _early
     cdef Py_ssize_t _early_at
     cdef Inbox _inbox

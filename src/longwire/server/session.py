@@ -15,6 +15,7 @@ from typing import Any
 
 from longwire.asgi import Message, Scope
 from longwire.engine import Closed, Failed, Ping, Pong
+from longwire.engine.engine import Engine
 from longwire.engine.prepared import Prepared
 from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import Cause, State, after_send, message_data
@@ -23,14 +24,14 @@ from longwire.server.awaitable import Awaitable
 from longwire.server.closing import Closing, pause_reading, resume_reading
 from longwire.server.counters import Failure
 from longwire.server.ending import Ending, Initiator, Traffic, is_caused_by_closing
-from longwire.server.engines import Engine
 from longwire.server.inbox import Inbox
 from longwire.server.keepalive import Keepalive, Verdict
 from longwire.server.lifetime import expiry
 from longwire.server.opening import Opening
 from longwire.server.outbox import Outbox
 from longwire.server.state import ServerState
-from longwire.server.timers import NEVER, Timed
+from longwire.server.stream import StreamProtocol
+from longwire.server.timers import NEVER
 from longwire.server.transport import Transport
 
 SLICE_BYTES = 64 * 1024
@@ -67,7 +68,7 @@ def new_send(session: Session, loop: asyncio.AbstractEventLoop, message: Message
     return send
 
 
-class Session(Timed):
+class Session(StreamProtocol):
     """A connection from its upgrade request to its end. Its public methods are asyncio's Protocol,
     the wheel's on_timer, the inbox's reader, the server's shutdown and abort, and ASGI's send.
     """

@@ -2,6 +2,7 @@ cimport cython
 
 from longwire.server.direct cimport receive_now, send_now
 from longwire.server.poller cimport Pollable, Poller
+from longwire.server.stream cimport StreamProtocol
 
 
 cdef int READ, WRITE
@@ -14,7 +15,7 @@ cdef class SocketTransport(Pollable):
     cdef object _socket
     cdef int _descriptor
     cdef object _peername
-    cdef object _protocol
+    cdef StreamProtocol _protocol
     cdef bytearray _unsent
     cdef Py_ssize_t _high_water
     cdef int _events
@@ -27,7 +28,7 @@ cdef class SocketTransport(Pollable):
 
     cpdef object open(self)
     cpdef object on_events(self, int events)
-    @cython.locals(data=bytes, count=int)
+    @cython.locals(data=bytes, count=int, protocol=StreamProtocol)
     cdef _read(self)
     @cython.locals(unsent=bytearray, sent=Py_ssize_t)
     cdef _write_on(self)
@@ -37,7 +38,7 @@ cdef class SocketTransport(Pollable):
     cpdef object on_error(self, error)
     cpdef object on_end(self)
     cpdef object get_extra_info(self, str name, default=*)
-    cpdef object set_protocol(self, protocol)
+    cpdef object set_protocol(self, StreamProtocol protocol)
     cpdef bint is_reading(self) except -1
     cpdef object pause_reading(self)
     cpdef object resume_reading(self)

@@ -12,6 +12,7 @@ from typing import Any
 
 from longwire.server.direct import RECEIVE_BYTES, receive_now, send_now
 from longwire.server.poller import READ, WRITE, Pollable, Poller
+from longwire.server.stream import StreamProtocol
 
 READS = 4
 """Full buffers that one connection may read in its turn: 1 MiB, then the others have theirs."""
@@ -55,7 +56,7 @@ class SocketTransport(Pollable):
         poller: Poller,
         sock: socket.socket,
         peername: object,
-        protocol: Any,
+        protocol: StreamProtocol,
     ) -> None:
         """`sock` does not block, and is the transport's from here on."""
         self._loop = loop
@@ -111,7 +112,8 @@ class SocketTransport(Pollable):
                 self._protocol.eof_received()
                 self.close()
                 return
-            self._protocol.data_received(data)
+            protocol = self._protocol  # it may hand over, and is needed until it has returned
+            protocol.data_received(data)
             count += 1
             if len(data) < RECEIVE_BYTES or count == READS or not self._is_reading:
                 return
@@ -176,7 +178,7 @@ class SocketTransport(Pollable):
         self._lose(error)
 
     def on_end(self) -> None:
-        protocol, self._protocol = self._protocol, None
+        protocol, self._protocol = self._protocol, None  # type: ignore[assignment]
         error, self._error = self._error, None
         try:
             protocol.connection_lost(error)
@@ -194,7 +196,7 @@ class SocketTransport(Pollable):
             return self._socket.getsockname()
         return default
 
-    def set_protocol(self, protocol: Any) -> None:
+    def set_protocol(self, protocol: StreamProtocol) -> None:
         self._protocol = protocol
 
     def is_reading(self) -> bool:

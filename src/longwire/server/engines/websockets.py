@@ -16,7 +16,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from longwire.engine import Closed, Deflate, Event, Failed, Limits, Ping, Pong, Prepared
+from longwire.engine import Closed, Deflate, Engine, Event, Failed, Limits, Ping, Pong, Prepared
 from longwire.engine.codes import (
     INVALID_PAYLOAD,
     MESSAGE_TOO_BIG,
@@ -62,10 +62,8 @@ class _Protocol(ServerProtocol):
         return taken
 
 
-class WebsocketsEngine:
+class WebsocketsEngine(Engine):
     """One connection."""
-
-    payload_missing = 0
 
     def __init__(self, limits: Limits, deflate: Deflate | None) -> None:
         self._protocol = _Protocol(limits.max_message_size or None)

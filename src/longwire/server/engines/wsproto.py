@@ -18,7 +18,7 @@ from wsproto.extensions import Extension, PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError as PackageError
 
-from longwire.engine import Closed, Deflate, Event, Failed, Limits, Ping, Pong, Prepared
+from longwire.engine import Closed, Deflate, Engine, Event, Failed, Limits, Ping, Pong, Prepared
 from longwire.engine.codes import (
     MESSAGE_TOO_BIG,
     NO_STATUS_RECEIVED,
@@ -34,10 +34,8 @@ PIECE = 4096
 OURS = (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING)
 
 
-class WsprotoEngine:
+class WsprotoEngine(Engine):
     """One connection."""
-
-    payload_missing = 0
 
     def __init__(self, limits: Limits, deflate: Deflate | None) -> None:
         extensions: list[Extension] = [] if deflate is None else [_extension(deflate)]

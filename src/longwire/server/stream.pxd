@@ -1,0 +1,5 @@
+from longwire.server.timers cimport Timed
+
+
+cdef class StreamProtocol(Timed):
+    cpdef object data_received(self, bytes data)
