@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from longwire.engine import Closed, Connection, Failed, Ping, Role, State
+from longwire.engine import Closed, Connection, Deflate, Failed, Ping, Role, State
+from longwire.engine.assembly import Assembly
 from longwire.errors import LocalProtocolError
 from tests.engine.feeding import byte_by_byte, client, feed, sent, server
 from tests.engine.test_security import deflate
@@ -126,3 +127,23 @@ def test_concatenated_final_blocks_are_refused() -> None:
     (failed,) = feed(server(0, deflate()), [frame(TEXT, member * 1000, rsv=4)])
     assert isinstance(failed, Failed)
     assert failed.code == 1002
+
+
+def test_an_end_in_the_middle_of_a_read_leaves_other_messages_alone() -> None:
+    others: list[Assembly] = []
+
+    class Ending(Deflate):
+        """Inflating lets other threads run: here the connection ends meanwhile."""
+
+        def inflate(self, chunk: bytes, message: bytearray, limit: int) -> None:
+            connection.receive_eof()
+            for _ in range(100):  # one takes the place that the ended one's message had
+                others.append(Assembly(BINARY, 0, None))
+                others[-1].start_frame(BINARY, 100, 0)
+
+    agreed = deflate()
+    agreed = Ending(agreed.settings, agreed.compress_bits, agreed.inflate_bits, False, False)
+    connection = server(0, agreed)
+    assert connection.receive_data(frame(TEXT, b"abc", rsv=4)) == []
+    assert state(connection) is State.CLOSED
+    assert {other.missing for other in others} == {100}

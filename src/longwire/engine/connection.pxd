@@ -34,7 +34,7 @@ cdef class Connection(Engine):
 
     @cython.locals(
         header=FrameHeader, position=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t,
-        first=int, length=cython.longlong, start=Py_ssize_t,
+        first=int, length=cython.longlong, start=Py_ssize_t, assembly=Assembly,
     )
     cdef _parse(self, bytes data, list events)
     @cython.locals(opcode=int)

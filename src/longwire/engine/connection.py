@@ -163,9 +163,10 @@ class Connection(Engine):
         position = 0
         end = len(data)
         while True:
-            if self._assembly is not None and self._assembly.missing:
-                position = self._assembly.read(data, position)
-                if self._assembly.missing:
+            assembly = self._assembly  # held: C's calls would let it go if it ended meanwhile
+            if assembly is not None and assembly.missing:
+                position = assembly.read(data, position)
+                if assembly.missing or self._assembly is not assembly:
                     return
                 self._end_frame(events)
             if position == end:
