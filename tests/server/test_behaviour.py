@@ -6,13 +6,13 @@ import asyncio
 import logging
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from longwire.asgi import Receive, Scope, Send
-from longwire.errors import ConnectionClosed
+from longwire.errors import ConnectionClosed, LifecycleError
 from tests.applications import Deaf, Recorder, echo
 from tests.conftest import Serve
 from tests.waiting import stable
@@ -364,6 +364,35 @@ async def test_accept_with_a_bad_header_is_500(serve: Serve, header: tuple[bytes
     assert response.status == 500
     assert len(errors) == 1
     assert "evil" not in str(response.headers)
+
+
+async def test_headers_that_answer_while_they_are_read_are_the_applications_error(
+    serve: Serve,
+) -> None:
+    errors: list[Exception] = []
+    answered = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        def headers() -> Iterator[tuple[bytes, bytes]]:
+            accepting: Any = send({"type": "websocket.accept"})
+            with pytest.raises(StopIteration):
+                accepting.send(None)
+            yield b"x-room", b"blue"
+
+        await receive()
+        denial = {"type": "websocket.http.response.start", "status": 401, "headers": headers()}
+        try:
+            await send(denial)
+            await send({"type": "websocket.http.response.body"})
+        except LifecycleError as error:
+            errors.append(error)
+        answered.set()
+
+    async with serve(app) as server, connect(server) as client:
+        await client.send(request())
+        assert (await client.response()).status == 101
+        await asyncio.wait_for(answered.wait(), 5)
+    assert "already" in str(errors[0])
 
 
 async def test_accept_headers_arrive(serve: Serve) -> None:

@@ -284,9 +284,9 @@ class Session(StreamProtocol):
         elif kind == "websocket.send":
             self._send_data(dict(message))
         elif kind == "websocket.http.response.start":
-            self._opening.start_denial(message)  # type: ignore[union-attr]
+            self._unanswered().start_denial(message)
             self._server.timers.cancel(self)
-        elif self._opening.continue_denial(message):  # type: ignore[union-attr]
+        elif self._unanswered().continue_denial(message):
             self._on_refused()
         self._state = following
         return None
@@ -326,9 +326,19 @@ class Session(StreamProtocol):
 
     # ---- the answer to the handshake --------------------------------------------------------
 
+    def _unanswered(self) -> Opening:
+        """Return the handshake; LifecycleError if it has been accepted.
+
+        Headers may be any iterable, and so run code that accepts while something else is sent. A
+        result is held while it is called; an attribute is not, in C, nor is None refused there.
+        """
+        if self._opening is None:
+            raise LifecycleError("the handshake has been accepted already")
+        return self._opening
+
     def _accept(self, message: Message) -> None:
         server = self._server
-        answer, self._engine = self._opening.accept(message)  # type: ignore[union-attr]
+        answer, self._engine = self._unanswered().accept(message)
         self._opening = None
         self._outbox.open(self._engine, answer)
         self._accepted_at = server.loop.time()
@@ -340,7 +350,7 @@ class Session(StreamProtocol):
     def _refuse(self, status: int, text: str, failure: Failure) -> None:
         """Answer the handshake with a plain HTTP error."""
         if self._transport is not None:
-            self._opening.refuse(status, text, failure)  # type: ignore[union-attr]
+            self._unanswered().refuse(status, text, failure)
         self._on_refused()
 
     def _on_refused(self) -> None:
