@@ -366,8 +366,9 @@ async def test_accept_with_a_bad_header_is_500(serve: Serve, header: tuple[bytes
     assert "evil" not in str(response.headers)
 
 
+@pytest.mark.parametrize("kind", ["websocket.accept", "websocket.http.response.start"])
 async def test_headers_that_answer_while_they_are_read_are_the_applications_error(
-    serve: Serve,
+    serve: Serve, kind: str
 ) -> None:
     errors: list[Exception] = []
     answered = asyncio.Event()
@@ -380,9 +381,8 @@ async def test_headers_that_answer_while_they_are_read_are_the_applications_erro
             yield b"x-room", b"blue"
 
         await receive()
-        denial = {"type": "websocket.http.response.start", "status": 401, "headers": headers()}
         try:
-            await send(denial)
+            await send({"type": kind, "status": 401, "headers": headers()})
             await send({"type": "websocket.http.response.body"})
         except LifecycleError as error:
             errors.append(error)

@@ -338,9 +338,11 @@ class Session(StreamProtocol):
 
     def _accept(self, message: Message) -> None:
         server = self._server
-        answer, self._engine = self._unanswered().accept(message)
+        answer, engine = self._unanswered().accept(message)
+        self._unanswered()  # still: a second answer would be no frame
+        self._engine = engine
         self._opening = None
-        self._outbox.open(self._engine, answer)
+        self._outbox.open(engine, answer)
         self._accepted_at = server.loop.time()
         self._expires_at = expiry(self._accepted_at, server.config.ws_max_lifetime)
         self._wait(server.ping_interval)
