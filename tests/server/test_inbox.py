@@ -28,3 +28,9 @@ async def test_a_steady_stream_does_not_make_it_grow() -> None:
         assert (await inbox.receive())["text"] == str(number - 1)
         longest = max(longest, len(messages))
     assert longest < 2_000
+
+
+async def test_nobody_else_makes_what_receive_returns() -> None:
+    receive = Inbox(Reader(), asyncio.get_running_loop(), 32).receive()
+    with pytest.raises(TypeError, match=r"Inbox\.receive\(\) makes these"):
+        type(receive)()
