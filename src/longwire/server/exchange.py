@@ -14,6 +14,7 @@ from longwire.errors import ConnectionClosed, LifecycleError
 from longwire.lifecycle import message_type
 from longwire.server import reports
 from longwire.server.ending import is_caused_by_closing
+from longwire.server.flow import FLUSH_BYTES
 from longwire.server.response import Response, plain_response
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 BODY_BYTES = 64 * 1024
 """Bytes of request body that wait for the application before reading stops."""
-
-TURN_BYTES = 64 * 1024
-"""Bytes of response until everybody else has a turn: send() to a client that reads as fast as the
-application writes would never wait."""
 
 WRITE_COST = 1024
 """Bytes that a smaller part of a response counts as: what it costs is the write."""
@@ -179,7 +176,7 @@ class Exchange:
             self._wakeup.set()
             return
         self._turn += max(len(data), WRITE_COST)
-        if self._turn > TURN_BYTES:
+        if self._turn > FLUSH_BYTES:  # a client that reads as fast would never have it wait
             self._turn = 0
             await asyncio.sleep(0)
 
