@@ -50,7 +50,7 @@ class Accepted:
         self.address = listener.getsockname()
         self.family = listener.family
         self.poller = Poller(loop, Flusher(loop))
-        self.acceptor = Acceptor(loop, self.poller, listener, new_protocol)
+        self.acceptor = Acceptor(self.poller, listener, new_protocol)
 
     def dial(self) -> socket.socket:
         sock = socket.socket(self.family, socket.SOCK_STREAM)

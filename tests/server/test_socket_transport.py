@@ -92,7 +92,7 @@ class Wires:
         ours.setblocking(False)
         theirs.setblocking(False)
         self._open += [ours, theirs]
-        transport = SocketTransport(self.loop, self.poller, ours, "them", protocol)
+        transport = SocketTransport(self.poller, ours, "them", protocol)
         transport.open()
         return transport, theirs
 
@@ -306,9 +306,8 @@ async def test_a_reset(wires: Wires, is_reading: bool, waiting: bytes) -> None:
     reset(peer)
     if not is_reading and not waiting:
         await asyncio.sleep(0)
-        transport.write(
-            b"is somebody there?"
-        )  # who neither reads nor writes has nothing to wait for
+        # Who neither reads nor writes has nothing to wait for.
+        transport.write(b"is somebody there?")
     await protocol.ended()
     assert isinstance(protocol.error, ConnectionResetError | BrokenPipeError)
     assert transport.get_write_buffer_size() == 0

@@ -3,7 +3,6 @@ from longwire.server.socket_transport cimport SocketTransport
 
 
 cdef class Acceptor(Pollable):
-    cdef object _loop
     cdef Poller _poller
     cdef object _socket
     cdef int _descriptor

@@ -30,17 +30,15 @@ class Accepting(Protocol):
 class Acceptor(Pollable):
     """Accepts on one socket from its making to close(). Linux alone has what it needs."""
 
-    __slots__ = ("_descriptor", "_loop", "_new_protocol", "_pause", "_poller", "_socket")
+    __slots__ = ("_descriptor", "_new_protocol", "_pause", "_poller", "_socket")
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         poller: Poller,
         sock: socket.socket,
         new_protocol: Callable[[], Any],
     ) -> None:
         """`sock` listens; it stays its owner's, who closes it behind close()."""
-        self._loop = loop
         self._poller = poller
         self._socket = sock
         self._descriptor = sock.fileno()
@@ -81,15 +79,15 @@ class Acceptor(Pollable):
         except BaseException:
             sock.close()
             raise
-        SocketTransport(self._loop, self._poller, sock, peername, protocol).open()
+        SocketTransport(self._poller, sock, peername, protocol).open()
 
     def _pause_for(self, error: OSError) -> None:
         logger.error("no connection can be taken for %g s: %s", PAUSE, error.strerror)
         self._poller.forget(self._descriptor)
-        self._pause = self._loop.call_later(PAUSE, self._watch)
+        self._pause = self._poller.loop.call_later(PAUSE, self._watch)
 
     def on_error(self, error: Exception) -> None:
         """A connection could not be begun: say so, and go on."""
-        self._loop.call_exception_handler(
+        self._poller.loop.call_exception_handler(
             {"message": "a connection could not be begun", "exception": error}
         )

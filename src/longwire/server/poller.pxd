@@ -11,7 +11,7 @@ cdef class Pollable:
 
 @cython.final
 cdef class Poller:
-    cdef object _loop
+    cdef readonly object loop
     cdef Flusher _flusher
     cdef object _epoll
     cdef dict _watched

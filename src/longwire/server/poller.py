@@ -46,11 +46,11 @@ class Pollable:
 class Poller:
     """The descriptors that are waited for, and who is told."""
 
-    __slots__ = ("_ending", "_epoll", "_flusher", "_is_telling", "_loop", "_watched")
+    __slots__ = ("_ending", "_epoll", "_flusher", "_is_telling", "_watched", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, flusher: Flusher) -> None:
         """What connections have to write when they are told is written behind each batch."""
-        self._loop = loop
+        self.loop = loop
         self._flusher = flusher
         self._epoll = select.epoll()
         self._watched: dict[int, Pollable] = {}
@@ -61,7 +61,7 @@ class Poller:
     def close(self) -> None:
         """Wait for nothing any more. Idempotent."""
         if not self._epoll.closed:
-            self._loop.remove_reader(self._epoll.fileno())
+            self.loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._watched.clear()
 
@@ -85,7 +85,7 @@ class Poller:
     def end(self, pollable: Pollable) -> None:
         """Call its on_end() soon: behind the batch that is being told, and behind the caller."""
         if not self._ending and not self._is_telling:
-            self._loop.call_soon(self._end_all)
+            self.loop.call_soon(self._end_all)
         self._ending.append(pollable)
 
     def _on_ready(self) -> None:

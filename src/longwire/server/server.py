@@ -246,7 +246,7 @@ async def _accept_on(
         if tls is not None:
             protocol, tls = partial(ProxiedTLSConnection, state, tls), None
     if poller is not None:
-        return Acceptor(loop, poller, sock, protocol)
+        return Acceptor(poller, sock, protocol)
     return await loop.create_server(
         protocol,
         sock=sock,

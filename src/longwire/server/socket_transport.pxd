@@ -10,7 +10,6 @@ cdef Py_ssize_t RECEIVE_BYTES
 
 
 cdef class SocketTransport(Pollable):
-    cdef object _loop
     cdef Poller _poller
     cdef object _socket
     cdef int _descriptor

@@ -6,7 +6,6 @@ has what the server needs, and nothing else. TLS stays with the loop's.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import Any
 
@@ -42,7 +41,6 @@ class SocketTransport(Pollable):
         "_is_lost",
         "_is_reading",
         "_is_writing_paused",
-        "_loop",
         "_peername",
         "_poller",
         "_protocol",
@@ -52,14 +50,12 @@ class SocketTransport(Pollable):
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         poller: Poller,
         sock: socket.socket,
         peername: object,
         protocol: StreamProtocol,
     ) -> None:
         """`sock` does not block, and is the transport's from here on."""
-        self._loop = loop
         self._poller = poller
         self._socket = sock
         self._descriptor = sock.fileno()
@@ -167,7 +163,7 @@ class SocketTransport(Pollable):
 
     def on_error(self, error: Exception) -> None:
         """The protocol failed: say so, as asyncio does, and cut the connection."""
-        self._loop.call_exception_handler(
+        self._poller.loop.call_exception_handler(
             {
                 "message": "Fatal error: a call of the protocol's failed",
                 "exception": error,
