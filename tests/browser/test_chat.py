@@ -150,6 +150,9 @@ def test_the_page_returns_to_its_room_after_a_restart(visit: Visit) -> None:
         expect(ada.locator("#log .said")).to_have_count(1)
         first.signal(signal.SIGTERM)
         assert first.exit_status() == 0
+        # And it says so for as long as that lasts, not only until it has tried in vain.
+        for _ in range(2):  # the second attempt: the first has failed
+            ada.wait_for_event("websocket")
         expect(ada.locator("#chat-state")).to_have_text("server restarting, reconnecting…")
         ada.screenshot(path=picture("chat-restarting"))
     with running(APP, "--port", port) as second:

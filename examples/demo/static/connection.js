@@ -16,6 +16,7 @@ export class Connection {
   #timer = 0;
   #tries = 0;
   #isWanted = false;
+  #isRestarting = false; // the server said so, and has not been seen since
 
   // onOpen(), onMessage(data), onState(state, text); onRefused(reason) if there is no coming back.
   constructor(path, handlers) {
@@ -48,6 +49,7 @@ export class Connection {
   // The server let us in, in its own words: an open socket alone may still be refused.
   welcomed() {
     this.#tries = 0;
+    this.#isRestarting = false;
     this.#tell("online", "connected");
   }
 
@@ -81,7 +83,8 @@ export class Connection {
     const delay = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** this.#tries) * (0.5 + Math.random());
     this.#tries += 1;
     if (navigator.onLine) this.#timer = setTimeout(() => this.#connect(), delay);
-    const why = code === 1012 ? "server restarting" : "connection lost";
+    this.#isRestarting ||= code === 1012;
+    const why = this.#isRestarting ? "server restarting" : "connection lost";
     this.#tell("waiting", navigator.onLine ? `${why}, reconnecting…` : "offline");
   }
 
