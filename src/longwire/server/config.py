@@ -24,6 +24,8 @@ LIFESPANS = ("auto", "on", "off")
 LOOPBACK = "127.0.0.1"
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
+MOST = 2**53
+"""What any number may be at most: exact as a float too, and C's counters have room above it."""
 
 
 def option(
@@ -33,7 +35,7 @@ def option(
     *,
     choices: tuple[str, ...] = (),
     low: float | None = None,
-    high: float | None = None,
+    high: float = MOST,
     is_secret: bool = False,
 ) -> Any:
     """A field of Config: what the command line says of it, and what values it may have."""
@@ -63,7 +65,9 @@ class Config:
     fd: tuple[int, ...] = option(
         (), "Listening", "Inherited socket to listen on instead; may be named more than once"
     )
-    backlog: int = option(2048, "Listening", "Connections the kernel keeps for us", low=1)
+    backlog: int = option(
+        2048, "Listening", "Connections the kernel keeps for us", low=1, high=2**31 - 1
+    )
     loop: str = option("auto", "Listening", "Event loop", choices=LOOPS)
 
     workers: int = option(1, "Workers", "Processes that serve the address together", low=1)
@@ -303,6 +307,8 @@ def _check(option: Field[Any], value: Any) -> None:
         return
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ConfigError(f"{flag} is a number; got {value!r}")
-    if not low <= value <= (high if high is not None else value):
-        span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+    if not low <= value <= high:
+        span = f"from {low:g} to {high:g}"
+        if high == MOST:
+            span = f"at least {low:g}, and at most 2**53"
         raise ConfigError(f"{flag} is {span}; got {value:g}")
