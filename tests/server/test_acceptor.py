@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
@@ -118,6 +119,26 @@ async def test_want_of_descriptors_is_said_and_waited_for(
     first, second = caplog.records[:2]
     assert second.created - first.created > 0.025  # it sleeps meanwhile
     assert await asyncio.gather(*map(answer, waiting)) == [b"hello"] * 3
+
+
+async def test_a_socket_that_cannot_be_watched_is_said_and_waited_for(
+    greeter: Accepted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(accepting, "PAUSE", 0.05)
+    waiting = greeter.dial()
+    descriptor = greeter.listener.fileno()
+    kept = os.dup(descriptor)
+    with descriptors_left(0):
+        async with asyncio.timeout(5):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+        os.close(descriptor)
+        async with asyncio.timeout(5):
+            while "Bad file descriptor" not in caplog.text:
+                await asyncio.sleep(0.01)
+    os.dup2(kept, descriptor)
+    os.close(kept)
+    assert await answer(waiting) == b"hello"
 
 
 async def test_closed_it_takes_none(greeter: Accepted) -> None:

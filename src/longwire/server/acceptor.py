@@ -48,10 +48,7 @@ class Acceptor(Pollable):
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # What is accepted has it from the socket that listens: a call less for each.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._watch()
-
-    def _watch(self) -> None:
-        self._poller.watch(self._descriptor, self, READ)
+        poller.watch(self._descriptor, self, READ)
 
     def close(self) -> None:
         """Accept nothing any more. Idempotent."""
@@ -84,7 +81,13 @@ class Acceptor(Pollable):
     def _pause_for(self, error: OSError) -> None:
         logger.error("no connection can be taken for %g s: %s", PAUSE, error.strerror)
         self._poller.forget(self._descriptor)
-        self._pause = self._poller.loop.call_later(PAUSE, self._watch)
+        self._pause = self._poller.loop.call_later(PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        try:
+            self._poller.watch(self._descriptor, self, READ)
+        except OSError as error:  # the kernel has an end of what it watches, too
+            self._pause_for(error)
 
     def on_error(self, error: Exception) -> None:
         """A connection could not be begun: say so, and go on."""
