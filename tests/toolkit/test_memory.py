@@ -71,6 +71,20 @@ async def test_an_application_that_ignores_the_end_is_cancelled(loop: Loop) -> N
     assert ended == ["lost" if loop is sends_nothing_on else "cancelled"]
 
 
+async def test_an_application_that_sends_on_leaves_the_client_its_turn() -> None:
+    sent = 0
+
+    async def app(ws: WebSocket) -> None:
+        nonlocal sent
+        await ws.accept()
+        while True:
+            sent += 1
+            await ws.send_text("")
+
+    async with AsyncTestClient(websocket_app(app)).websocket_connect("/"):
+        assert sent < 1_000
+
+
 @pytest.mark.parametrize("accepts", [True, False])
 async def test_a_cancellation_that_nobody_asked_for_is_the_applications_error(
     accepts: bool,
