@@ -11,12 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import pure, wire
 from tests.contracts import deviations as contracts
 from tests.server.deviations import DEVIATIONS, deviation
 
 SOURCE = Path(__file__).parent.parent / "src" / "longwire"
+
+# hypothesis gives an example 200 ms, and the making of them a second or so: as much as a busy
+# machine takes for nothing. What hangs is found by the limit that each test has.
+settings.register_profile(
+    "longwire", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("longwire")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -42,7 +42,9 @@ from tests.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, close, frame, text
 pytestmark = pytest.mark.every_engine
 
 # The fixture behind `engine` is a name: nothing in it has to be reset.
-thorough = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+thorough = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 splits = pytest.mark.parametrize("step", [0, 1, 3], ids=["whole", "bytewise", "by three"])
 

@@ -168,7 +168,7 @@ class Conversation(RuleBasedStateMachine):
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestConversation.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 # ---- compiled and interpreted ---------------------------------------------------------------
@@ -204,7 +204,7 @@ def typed(events: list[Event]) -> list[tuple[type, Event]]:
 
 
 @needs_both
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     wire=wires,
     places=st.tuples(cuts, cuts),
@@ -285,4 +285,4 @@ class Twins(RuleBasedStateMachine):
 
 if IS_COMPILED:
     TestTwins = Twins.TestCase
-    TestTwins.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+    TestTwins.settings = settings(max_examples=100, stateful_step_count=30)
