@@ -18,7 +18,7 @@ from tests import pure
 
 ROOT = Path(__file__).parent.parent
 INTERPRETED = ROOT / "tests" / "interpreted"
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 class Process:

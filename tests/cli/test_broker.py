@@ -22,7 +22,7 @@ import longwire
 from longwire.errors import ConfigError
 from longwire.server.broker import packaged_server
 from longwire.server.config import Config
-from tests.process import INTERPRETED, ROOT, Process, running, running_command
+from tests.process import INTERPRETED, PATIENCE, ROOT, Process, running, running_command
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -105,7 +105,7 @@ def nats_of(server: Process) -> psutil.Process:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -187,8 +187,8 @@ def test_it_comes_back_in_the_same_place(folder: Path) -> None:
             nats.kill()
             until(is_gone(nats))
             until(answers(broker))
-        assert len([line for line in server.lines if "starting it again" in line]) == 2
         assert seen(server) == (broker, "2")
+        until(lambda: len([x for x in server.lines if "starting it again" in x]) == 2)
         last = nats_of(server)
         server.popen.kill()
         until(is_gone(last))

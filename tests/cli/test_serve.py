@@ -24,7 +24,9 @@ from websockets.sync.client import connect, unix_connect
 import longwire
 from longwire.errors import ConfigError
 from tests import pure
-from tests.process import ROOT, running, running_command
+from tests.process import PATIENCE, ROOT, running, running_command
+
+pytestmark = pytest.mark.timeout(60)
 
 APP = """
 import os
@@ -82,7 +84,7 @@ def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
     )
     return done.returncode, done.stderr
@@ -314,7 +316,7 @@ def test_inherited_socket(folder: Path) -> None:
             assert httpx.get(f"http://127.0.0.1:{port}").text == "hello"
         finally:
             child.terminate()
-            child.wait(10)
+            child.wait(PATIENCE)
             assert child.stderr is not None
             child.stderr.close()
 
@@ -505,7 +507,7 @@ def test_run_from_python(folder: Path) -> None:
         assert httpx.get(url[0]).text == "hello"
     finally:
         child.terminate()
-        assert child.wait(10) == 0
+        assert child.wait(PATIENCE) == 0
         assert child.stderr is not None
         child.stderr.close()
 

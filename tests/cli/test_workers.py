@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,7 +17,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.process import Process, running
+from tests.cli.source import put, version
+from tests.process import PATIENCE, Process, running
 from tests.wire import Wire, close, connect, request, text, websocket
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -82,7 +82,7 @@ def workers_of(server: Process) -> set[int]:
     return {child.pid for child in psutil.Process(server.popen.pid).children()}
 
 
-async def until(predicate: Any, within: float = 20) -> None:
+async def until(predicate: Any, within: float = PATIENCE) -> None:
     async with asyncio.timeout(within):
         while not predicate():
             await asyncio.sleep(0.05)
@@ -123,11 +123,11 @@ async def test_a_worker_that_dies_takes_only_its_own_connections(folder: Path) -
 
 
 async def test_a_worker_whose_loop_stands_still_is_replaced(folder: Path) -> None:
-    with start(folder, "--timeout-worker-healthcheck=1") as server:
+    with start(folder, "--timeout-worker-healthcheck=2") as server:
         before = workers_of(server)
         with pytest.raises(httpx.HTTPError):
             await asyncio.to_thread(httpx.get, server.url + "/hang", timeout=20)
-        server.wait_for(r"has not turned its event loop for 1 s; its connections are lost")
+        server.wait_for(r"has not turned its event loop for 2 s; its connections are lost")
         await until(lambda: len(workers_of(server) - before) == 1)
         await until(lambda: len(workers_of(server) & before) == 1)
 
@@ -135,11 +135,11 @@ async def test_a_worker_whose_loop_stands_still_is_replaced(folder: Path) -> Non
 async def test_a_worker_that_keeps_dying_is_started_ever_more_seldom(folder: Path) -> None:
     with start(folder) as server:
         victims = workers_of(server)
-        (folder / "served.py").write_text(DYING)
+        put(folder, DYING)
         os.kill(min(victims), signal.SIGKILL)
         for delay in ("0.5", "1", "2"):
             server.wait_for(rf"starting worker \d again in {delay} s")
-        (folder / "served.py").write_text(APP)
+        put(folder, APP)
         await until(lambda: len(workers_of(server)) == 2)
         assert {get(server)[0] for _ in range(20)} <= workers_of(server)
 
@@ -165,6 +165,7 @@ async def test_no_connection_is_refused_through_three_restarts(folder: Path) -> 
             before = workers_of(server)
             server.signal(signal.SIGHUP)
             await until(lambda before=before: not workers_of(server) & before)
+            await until(lambda: workers_of(server) <= seen)
         is_over = True
         assert sum(await asyncio.gather(*connecting)) > 100
         assert len(seen) == 8
@@ -212,12 +213,10 @@ async def test_a_second_signal_does_not_wait(folder: Path) -> None:
     with start(folder, "--timeout-graceful-shutdown=60") as server:
         async with websocket(at(server)) as client:
             await client.message()
-            started = time.monotonic()
             server.signal(signal.SIGTERM)
             await client.close_frame()  # and it is never answered
             server.signal(signal.SIGTERM)
-            await asyncio.to_thread(server.exit_status)
-            assert time.monotonic() - started < 10
+            await asyncio.to_thread(server.exit_status)  # within PATIENCE: not a minute
 
 
 async def test_workers_end_with_their_supervisor(folder: Path) -> None:
@@ -240,7 +239,7 @@ async def test_workers_end_with_their_supervisor(folder: Path) -> None:
 def test_what_does_not_start_says_so_once(
     folder: Path, source: str, status: int, said: str
 ) -> None:
-    (folder / "served.py").write_text(source)
+    put(folder, source)
     with start(folder, workers=3) as server:
         assert server.exit_status() == status
         assert len([line for line in server.lines if said in line]) == 1, server.lines
@@ -286,12 +285,20 @@ async def test_a_change_reloads_and_an_open_socket_hangs_nothing(folder: Path) -
     options = ("--reload", "--reload-delay=0.05")
     with running("served:app", "--port=0", *options, cwd=folder) as server:
         assert get(server)[1] == 1
-        await asyncio.sleep(0.5)  # the watcher has no sign of being ready
         async with websocket(at(server)) as client:
             await client.message()
-            (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 2"))
+            put(folder, version(APP, 2))
             server.wait_for(r"served\.py has changed: replacing the workers")
             assert (await client.close_frame()).code == 1012
+        await until(lambda: get(server)[1] == 2)
+
+
+async def test_a_change_while_the_first_worker_starts_is_noticed(folder: Path) -> None:
+    put(folder, f"import time\nopen('starts', 'w').close()\ntime.sleep(0.5)\n{APP}")
+    options = ("--reload", "--reload-delay=0.05")
+    with running("served:app", "--port=0", *options, cwd=folder) as server:
+        await until((folder / "starts").exists)
+        put(folder, version(APP, 2))
         await until(lambda: get(server)[1] == 2)
 
 
@@ -299,11 +306,10 @@ async def test_a_change_that_does_not_import_leaves_the_old_version_serving(fold
     options = ("--reload", "--reload-delay=0.05")
     with running("served:app", "--port=0", *options, cwd=folder) as server:
         assert get(server)[1] == 1
-        await asyncio.sleep(0.5)
-        (folder / "served.py").write_text("def app(")
+        put(folder, "def app(")
         server.wait_for(r"before it was ready; the old worker goes on")
         assert get(server)[1] == 1
-        (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 3"))
+        put(folder, version(APP, 3))
         await until(lambda: get(server)[1] == 3)
         server.signal(signal.SIGINT)
         assert await asyncio.to_thread(server.exit_status) == 0
@@ -342,10 +348,10 @@ async def test_a_hangup_while_a_dead_worker_waits_for_its_turn_leaves_one_in_its
 ) -> None:
     with start(folder) as server:
         victims = workers_of(server)
-        (folder / "served.py").write_text(DYING)
+        put(folder, DYING)
         os.kill(min(victims), signal.SIGKILL)
         server.wait_for(r"starting worker \d again in 1 s")
-        (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 2"))
+        put(folder, version(APP, 2))
         server.signal(signal.SIGHUP)
         await until(lambda: len(workers_of(server)) == 2 and not workers_of(server) & victims)
         await asyncio.sleep(1.5)  # the time at which the dead one's turn would have come
@@ -388,22 +394,16 @@ async def test_a_version_that_hangs_at_its_import_gives_way_to_the_next(folder: 
     options = ("--reload", "--reload-delay=0.05")
     with running("served:app", "--port=0", *options, cwd=folder) as server:
         assert get(server)[1] == 1
-        await asyncio.sleep(0.5)
-        (folder / "served.py").write_text("import time\ntime.sleep(1000)\n")
-        server.wait_for("has changed: replacing the workers")
-        await asyncio.sleep(0.5)
-        (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 4"))
+        put(folder, f"open('hangs', 'w').close()\n{HANGING_IMPORT}")
+        await until((folder / "hangs").exists)
+        put(folder, version(APP, 4))
         await until(lambda: get(server)[1] == 4)
 
 
 async def test_what_a_worker_has_started_does_not_hide_its_end(folder: Path) -> None:
-    (folder / "served.py").write_text(
-        "import os\nos.system('sleep 20 >/dev/null 2>&1 &')\nos._exit(5)\n"
-    )
-    started = time.monotonic()
+    put(folder, "import os\nos.system('sleep 60 >/dev/null 2>&1 &')\nos._exit(5)\n")
     with start(folder) as server:
-        assert await asyncio.to_thread(server.exit_status) == 5
-    assert time.monotonic() - started < 15
+        assert await asyncio.to_thread(server.exit_status) == 5  # within PATIENCE: not a minute
 
 
 # ---- start-ups that hang --------------------------------------------------------------------
@@ -427,7 +427,7 @@ hanging = pytest.mark.parametrize(
 async def test_a_start_up_that_hangs_ends_the_server_with_one_line(
     folder: Path, source: str
 ) -> None:
-    (folder / "served.py").write_text(source)
+    put(folder, source)
     with start(folder, "--timeout-worker-startup=1") as server:
         assert await asyncio.to_thread(server.exit_status) == 3
         assert len([line for line in server.lines if re.search(GIVEN_UP, line)]) == 1
@@ -438,29 +438,29 @@ async def test_a_start_up_that_hangs_ends_the_server_with_one_line(
 async def test_a_start_up_that_hangs_leaves_the_old_workers_serving(
     folder: Path, source: str
 ) -> None:
-    with start(folder, "--timeout-worker-startup=4") as server:
+    with start(folder, "--timeout-worker-startup=6") as server:
         before = workers_of(server)
         async with websocket(at(server)) as client:
             await client.message()
-            (folder / "served.py").write_text(source)
+            put(folder, source)
             server.signal(signal.SIGHUP)
-            server.wait_for(GIVEN_UP.replace("1 s", "4 s") + "; the old worker goes on")
+            server.wait_for(GIVEN_UP.replace("1 s", "6 s") + "; the old worker goes on")
             assert workers_of(server) == before
             await client.send(close())
             assert (await client.ended()).code == 1000
         assert get(server)[0] in before
-        (folder / "served.py").write_text(APP.replace("VERSION = 1", "VERSION = 2"))
+        put(folder, version(APP, 2))
         server.signal(signal.SIGHUP)
         await until(lambda: not workers_of(server) & before)
         assert get(server)[1] == 2
 
 
 async def test_a_hanging_start_up_after_a_death_is_tried_again(folder: Path) -> None:
-    with start(folder, "--timeout-worker-startup=4") as server:
+    with start(folder, "--timeout-worker-startup=6") as server:
         victims = workers_of(server)
-        (folder / "served.py").write_text(HANGING_IMPORT)
+        put(folder, HANGING_IMPORT)
         os.kill(min(victims), signal.SIGKILL)
-        server.wait_for(GIVEN_UP.replace("1 s", "4 s") + "$")
-        (folder / "served.py").write_text(APP)
+        server.wait_for(GIVEN_UP.replace("1 s", "6 s") + "$")
+        put(folder, APP)
         await until(lambda: len(workers_of(server)) == 2)
         assert {get(server)[0] for _ in range(20)} <= workers_of(server)

@@ -63,7 +63,7 @@ class Supervisor:
         self._metrics: MetricsListener | None = None
         self._stopping = asyncio.Event()
         self._rollout: asyncio.Task[None] | None = None
-        self._is_serving = False
+        self._serving = asyncio.Event()
 
     def run(self) -> int:
         """Serve until a signal comes; return the exit status."""
@@ -91,10 +91,10 @@ class Supervisor:
             try:
                 if self._metrics is not None:
                     await self._metrics.start(self._figures.collect)
+                if self._config.reload:
+                    reloading = asyncio.ensure_future(self._reload_on_changes())
                 if await self._start_all():
                     self._greet()
-                    if self._config.reload:
-                        reloading = asyncio.ensure_future(self._reload_on_changes())
                 await self._stopping.wait()
             except WorkerError as error:
                 # Of one that ended by itself there is a line already: its own.
@@ -119,7 +119,7 @@ class Supervisor:
             await _cancelled(starting)
             return False
         starting.result()
-        self._is_serving = True
+        self._serving.set()
         return True
 
     async def _start_in_turn(self, first: Slot, others: list[Slot]) -> None:
@@ -151,7 +151,7 @@ class Supervisor:
 
     def _restart(self, why: str) -> None:
         """Replace all workers; one that is being started for an earlier reason is given up."""
-        if self._is_serving and not self._stopping.is_set():
+        if self._serving.is_set() and not self._stopping.is_set():
             earlier = self._rollout
             self._rollout = asyncio.ensure_future(self._replace_all(why, earlier))
 
@@ -164,7 +164,9 @@ class Supervisor:
                 return  # the others would not start either
 
     async def _reload_on_changes(self) -> None:
+        """Watch from before the first worker starts: one that has read a file knows no change."""
         async for path in changes(self._config, self._stopping):
+            await self._serving.wait()
             self._restart(f"{path} has changed")
 
     async def _end_all(self, reloading: asyncio.Task[None] | None) -> int:
