@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.machinery
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -143,13 +144,29 @@ def serve(engine: str) -> Serve:
     @contextlib.asynccontextmanager
     async def serve(app: Any, **options: Any) -> AsyncIterator[Served]:
         defaults = {
-            "port": 0, "lifespan": "off", "timeout_graceful_shutdown": 2.0, "ws": engine,
+            "port": 0, "lifespan": "off", "timeout_graceful_shutdown": 15.0, "ws": engine,
         }  # fmt: skip
         server = Server(Config(app=app, **{**defaults, **options}))
         await server.start()
         try:
             yield Served(server)
         finally:
-            await server.finish()
+            with _hurried(server, 2.0):
+                await server.finish()
 
     return serve
+
+
+@contextlib.contextmanager
+def _hurried(server: Any, seconds: float) -> Iterator[None]:
+    """Cut what a test has left open after these seconds; a drain that it looks at has more."""
+
+    def hurry() -> None:
+        for _ in range(2):  # the second time means: at once
+            server.stop()
+
+    timer = asyncio.get_running_loop().call_later(seconds, hurry)
+    try:
+        yield
+    finally:
+        timer.cancel()

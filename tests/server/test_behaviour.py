@@ -524,12 +524,12 @@ async def test_no_pong_in_time_is_1011(serve: Serve) -> None:
 
 async def test_pongs_keep_the_connection(serve: Serve) -> None:
     async with (
-        serve(echo, ws_ping_interval=0.1, ws_ping_timeout=0.2) as server,
+        serve(echo, ws_ping_interval=0.1, ws_ping_timeout=60) as server,
         websocket(server) as client,
     ):
-        for _ in range(8):
+        for number in range(1, 9):  # the next one comes only once the last was answered
             ping = await client.frame()
-            assert ping.opcode == PING
+            assert (ping.opcode, int.from_bytes(ping.payload, "big")) == (PING, number)
             await client.send(frame(PONG, ping.payload))
         await client.send(text("still here"))
         assert await client.message() == "still here"
@@ -555,13 +555,13 @@ async def test_a_busy_handler_does_not_cut_a_healthy_peer(serve: Serve) -> None:
     """With messages waiting, pongs and the close frame are still read."""
     app = Deaf()
     async with (
-        serve(app, ws_ping_interval=0.1, ws_ping_timeout=0.1) as server,
+        serve(app, ws_ping_interval=0.1, ws_ping_timeout=60) as server,
         websocket(server) as client,
     ):
         await client.send(text("waits") * 10)
-        for _ in range(5):
+        for number in range(1, 6):
             ping = await client.frame()
-            assert ping.opcode == PING
+            assert (ping.opcode, int.from_bytes(ping.payload, "big")) == (PING, number)
             await client.send(frame(PONG, ping.payload))
         await client.send(close(3001))
         assert (await client.close_frame()).code == 3001
@@ -574,9 +574,11 @@ async def test_a_peer_whose_flood_stopped_our_reading_is_not_cut(serve: Serve) -
     app = Deaf()
     async with (
         serve(app, ws_ping_interval=0.1, ws_ping_timeout=0.1) as server,
-        websocket(server) as client,
+        connect(server) as client,
     ):
-        await client.send(text("waits") * 100)  # more than ws_max_queue
+        # More than ws_max_queue, and there before the first ping, however late we are.
+        await client.send(request() + text("waits") * 100)
+        assert (await client.response()).status == 101
         await client.send(frame(PONG, (await client.frame()).payload))
         await asyncio.sleep(0.5)  # several timeouts pass while the pongs lie unread
         app.go_on.set()

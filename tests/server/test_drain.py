@@ -179,7 +179,7 @@ async def test_what_does_not_end_is_cut_at_the_deadline(
         ending = asyncio.create_task(server.server.finish())
         assert await client.ended() == Ended(1012, "server going away")
         await ending
-        assert 0.25 < time.monotonic() - began < 2
+        assert 0.25 < time.monotonic() - began < 8  # ws_close_timeout is 10
         assert cancelled.is_set()
     assert "did not end in time" in caplog.text
 
@@ -213,4 +213,6 @@ async def test_many_sockets_leave_in_batches(serve: Serve) -> None:
 
             await asyncio.gather(*map(leave, clients))
             await ending
-    assert max(times) - min(times) > 0.08
+    # There are 100 ms at least between the first and the last; what the clients of the first read
+    # late, on a machine that stood still, is no more than one of the four intervals.
+    assert max(times) - min(times) > 0.05

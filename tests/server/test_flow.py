@@ -324,12 +324,12 @@ async def test_a_million_empty_fragments_end_soon_and_stall_nobody(serve: Serve)
     async with serve(echo) as server, websocket(server) as good, websocket(server) as bad:
         bad.writer.write(frame(TEXT, b"", fin=False) + frame(CONT, b"", fin=False) * 1_300_000)
         ending = asyncio.create_task(bad.close_frame())
-        worst = 0.0
+        worst = 0.0  # of our own time: what others have of the processor meanwhile stalls nobody
         while not ending.done():
-            began = time.monotonic()
+            began = time.process_time()
             await good.send(text("hello"))
             assert await good.message() == "hello"
-            worst = max(worst, time.monotonic() - began)
+            worst = max(worst, time.process_time() - began)
         assert (await ending).code == 1009
         assert worst < 1
 

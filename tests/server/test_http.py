@@ -356,17 +356,18 @@ async def test_disconnect_is_told_again_and_send_raises_oserror(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[Any] = []
-    done = asyncio.Event()
+    started, done = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "http.request"
+        started.set()
         events.extend([await receive(), await receive()])
         done.set()
         await send({"type": "http.response.start", "status": 200})
 
     async with serve(app) as server, connect(server) as client:
         await client.send(get())
-        await asyncio.sleep(0)
+        await asyncio.wait_for(started.wait(), 5)  # a reset takes what was not read with it
         client.reset()
         await asyncio.wait_for(done.wait(), 5)
     assert events == [{"type": "http.disconnect"}] * 2

@@ -157,12 +157,12 @@ async def test_a_client_that_leaves_during_the_handshake_is_forgotten(
 async def test_a_handshake_that_waits_is_cut_by_the_drain(
     serve: Serve, options: dict[str, object]
 ) -> None:
-    async with serve(Recorder(), timeout_graceful_shutdown=5.0, **options) as server:
+    async with serve(Recorder(), timeout_graceful_shutdown=60.0, **options) as server:
         async with connect(server) as client:
             await client.send(LINE + b"\x16\x03\x01")
             while not server.state.connections:
                 await asyncio.sleep(0)
-            await asyncio.wait_for(server.server.finish(), 3)
+            await asyncio.wait_for(server.server.finish(), 10)
             await eof_or_reset(client)
 
 
