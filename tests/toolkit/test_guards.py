@@ -373,18 +373,23 @@ async def test_guards_are_asked_in_order_and_the_first_refusal_ends_it() -> None
 
 
 async def test_an_expired_token_is_refused_and_a_living_one_closes_in_time() -> None:
-    at = {"user": 0.0}
-    guard = Token(USERS, from_query(), expires=lambda name: at["user"])
-    app = websocket_app(greet, guards=[guard])
-    at["user"] = time.time() - 1
-    assert await status(app, "/?token=sesame") == 401
-    at["user"] = time.time() + 0.1
-    async with AsyncTestClient(app).websocket_connect("/?token=sesame") as ws:
+    expired = Token(USERS, from_query(), expires=lambda name: time.time() - 1)
+    assert await status(websocket_app(greet, guards=[expired]), "/?token=sesame") == 401
+    until: list[float] = []
+
+    def expires(name: str) -> float:
+        until.append(time.time() + 0.1)
+        return until[0]
+
+    guard = Token(USERS, from_query(), expires=expires)
+    async with AsyncTestClient(websocket_app(greet, guards=[guard])).websocket_connect(
+        "/?token=sesame"
+    ) as ws:
         assert await ws.receive_text() == "hello alice"
         with pytest.raises(WebSocketDisconnect) as caught:
             await ws.receive_text()
         assert (caught.value.code, caught.value.reason) == (1008, "the token has expired")
-        assert time.time() >= at["user"]
+        assert time.time() >= until[0]
 
 
 @pytest.mark.parametrize("how", ["revoked", "backend down"])
@@ -575,8 +580,7 @@ async def test_a_recheck_that_hangs_does_not_outlast_the_expiry() -> None:
             await asyncio.sleep(1000)
         return token
 
-    deadline = time.time() + 0.2
-    guard = Token(verify, from_query(), expires=lambda user: deadline, recheck=0.01)
+    guard = Token(verify, from_query(), expires=lambda user: time.time() + 0.5, recheck=0.01)
     async with AsyncTestClient(websocket_app(greet, guards=[guard])).websocket_connect(
         "/?token=x"
     ) as ws:
@@ -589,13 +593,12 @@ async def test_a_recheck_that_hangs_does_not_outlast_the_expiry() -> None:
 
 async def test_expiry_without_recheck_asks_the_verifier_once() -> None:
     asked: list[str] = []
-    deadline = time.time() + 0.1
 
     def verify(token: str) -> str:
         asked.append(token)
         return token
 
-    guard = Token(verify, expires=lambda user: deadline)
+    guard = Token(verify, expires=lambda user: time.time() + 0.1)
     headers = {"Authorization": "Bearer x"}
     async with AsyncTestClient(websocket_app(greet, guards=[guard])).websocket_connect(
         "/", headers=headers

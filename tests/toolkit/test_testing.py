@@ -101,12 +101,15 @@ app = Starlette(routes=[WebSocketRoute(path, handler) for path, handler in APPS.
 async def client(
     serve: Serve, where: str, *, ping: float = 20, **options: Any
 ) -> AsyncIterator[AsyncTestClient]:
-    """The client in process, or against a live port of a server that pings so often."""
+    """The client in process, or against a live port of a server that pings so often.
+
+    A pong may take five times as long: it is the real client's, which a busy machine keeps waiting.
+    """
     heard.clear()
     if where == "memory":
         yield AsyncTestClient(app, **options)
         return
-    async with serve(app, ws_ping_interval=ping, ws_ping_timeout=ping) as server:
+    async with serve(app, ws_ping_interval=ping, ws_ping_timeout=5 * ping) as server:
         yield AsyncTestClient(server.url("http"), **options)
 
 
@@ -244,8 +247,8 @@ async def test_lost_pongs(serve: Serve, where: str) -> None:
 
 @both
 async def test_nothing_that_comes_is_a_timeout(serve: Serve, where: str) -> None:
-    async with client(serve, where, timeout=0.1) as tester:
-        with pytest.raises(ReceiveTimeout, match=r"within 0\.1 s") as caught:
+    async with client(serve, where, timeout=0.5) as tester:
+        with pytest.raises(ReceiveTimeout, match=r"within 0\.5 s") as caught:
             async with tester.websocket_connect("/waits") as ws:
                 await ws.receive_text()
         assert isinstance(caught.value, TimeoutError)
@@ -358,8 +361,8 @@ async def test_an_application_that_does_not_end_is_cancelled_and_then_named(
             with contextlib.suppress(asyncio.CancelledError):
                 await release.wait()
 
-    with pytest.raises(ReceiveTimeout, match=r"did not end within 0\.1 s.*insists"):
-        async with AsyncTestClient(websocket_app(insists), timeout=0.1).websocket_connect("/"):
+    with pytest.raises(ReceiveTimeout, match=r"did not end within 0\.5 s.*insists"):
+        async with AsyncTestClient(websocket_app(insists), timeout=0.5).websocket_connect("/"):
             pass
     release.set()
 
@@ -521,13 +524,16 @@ def talk(tester: TestClient, path: str) -> str:
 
 
 @pytest.mark.parametrize("entered", [True, False])
-def test_the_synchronous_client_does_not_hang(entered: bool) -> None:
-    tester = TestClient(app, timeout=0.1)
+def test_the_synchronous_client_does_not_hang(
+    monkeypatch: pytest.MonkeyPatch, entered: bool
+) -> None:
+    monkeypatch.setattr("longwire.toolkit.testing.memory.GRACE", 0.05)
+    tester = TestClient(app)
     with tester if entered else contextlib.nullcontext():
         started = time.monotonic()
         with pytest.raises(ReceiveTimeout, match="waiting in waits"):
             with tester.websocket_connect("/waits") as ws:
-                ws.receive_text()
+                ws.receive_text(timeout=0.1)
         with pytest.raises(ZeroDivisionError):
             talk(tester, "/raises")
         with pytest.raises(Denied):
@@ -604,6 +610,7 @@ def test_live(websocket_client):
 """
 
 
+@pytest.mark.timeout(60)
 async def test_the_plugin_against_a_live_port(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "test_live.py").write_text(LIVE_TEST)
     async with serve(app) as server:
@@ -612,6 +619,6 @@ async def test_the_plugin_against_a_live_port(serve: Serve, tmp_path: Path) -> N
             f"--rootdir={tmp_path}", f"--live-url={server.url('http')}",
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        output, _ = await asyncio.wait_for(process.communicate(), 25)
+        output, _ = await asyncio.wait_for(process.communicate(), 55)
     assert process.returncode == 0, output.decode()
     assert b"1 passed" in output

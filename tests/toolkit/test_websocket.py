@@ -24,6 +24,7 @@ from longwire.toolkit import (
     WebSocketState,
 )
 from tests.conftest import Serve
+from tests.waiting import stable
 from tests.wire import BINARY, Ended, close, connect, frame, request, text, websocket
 
 pytestmark = pytest.mark.anyio
@@ -210,20 +211,22 @@ async def test_closed_beside_a_receiver(serve: Serve) -> None:
 async def test_a_flood_while_only_the_end_is_awaited_stops_reading(serve: Serve) -> None:
     """What is read ahead is bounded: behind it the server's own flow control holds."""
     sizes: list[int] = []
-    accepted = asyncio.Event()
+    accepted, has_come = asyncio.Event(), asyncio.Event()
 
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
         ending = asyncio.ensure_future(ws.closed)
         accepted.set()
-        await asyncio.sleep(0.3)
+        await has_come.wait()
         assert ws._ahead is not None
-        sizes.append(len(ws._ahead._messages))
+        messages = ws._ahead._messages
+        sizes.append(await stable(lambda: len(messages)))
         ending.cancel()
 
     async with serve(app_of(handler)) as server, websocket(server) as client:
         await accepted.wait()
         await client.send(text("x") * 1000)
+        has_come.set()
         assert await client.close_frame() == Ended(1000)
     assert sizes == [32]
 
@@ -592,9 +595,9 @@ async def test_awaiting_the_end_leaves_no_task_behind(serve: Serve) -> None:
             await client.send(text("x") * 60)  # more than is read ahead
             assert (await client.close_frame()).code == 1000
             await client.send(close())
-        await asyncio.wait_for(server.state.idle.wait(), 5)
-        await asyncio.sleep(0.05)
-        assert asyncio.all_tasks() == before
+        async with asyncio.timeout(5):
+            while asyncio.all_tasks() != before:
+                await asyncio.sleep(0.01)
 
 
 async def test_what_a_server_would_put_on_the_wire_as_it_is_is_checked_here() -> None:
