@@ -13,7 +13,7 @@ from longwire.hub.broker import Broker, Presence, Window
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
 from longwire.hub.events import Client, Draft, Position, Publication, RoomEvent
 
-PATIENCE = 5.0
+PATIENCE = 15.0
 """Seconds until what a test waits for is taken never to happen."""
 
 WINDOW = Window(100, 60.0)

@@ -6,6 +6,7 @@ Each test runs in each of the SETTINGS in brokers.py.
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -352,8 +353,11 @@ async def test_what_is_too_old_is_a_gap_and_the_position_stays(setting: Setting)
     async with setting.node() as node:
         window = Window(100, 1.0)
         start = await node.subscribe("lobby", window)
+        began = time.monotonic()
         (_, top) = await publish(node.broker, "lobby", "a", "b", window=window)
-        assert texts(await node.broker.history("lobby", window)) == ["a", "b"]
+        history = await node.broker.history("lobby", window)
+        is_old = time.monotonic() - began > window.seconds  # already, on a machine that stood still
+        assert texts(history) == ["a", "b"] or is_old
 
         async def is_gone() -> bool:
             return not (await node.broker.history("lobby", window)).publications
