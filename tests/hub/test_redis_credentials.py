@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from longwire.hub.brokers.redis import RedisBroker
 from tests.contracts.redis_server import RedisSetting, redis_setting
 from tests.contracts.settings import RecordingNode
 from tests.hub.connections import until
+from tests.ports import fixed_port
 
 pytestmark = pytest.mark.anyio
 
@@ -43,9 +43,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[tuple[RedisSetting, dict[str,
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     pem = tmp_path / "redis.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = fixed_port()
     async with redis_setting(
         "--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file",
         f"{tmp_path}/ca.pem", "--tls-cert-file", str(pem), "--tls-key-file", str(pem),
