@@ -38,8 +38,18 @@ NODE = """\
 globalThis.location = Object.assign(new URL(process.argv[2]), { reload() { show("reload"); } });
 globalThis.show = (...values) => console.log(...values);
 """
-NODE_SECONDS = 0.8
-"""How long a script without an end runs."""
+UNTIL_SHOWN = """\
+{
+  let awaited = %d;
+  globalThis.show = (...values) => {
+    console.log(...values);
+    if (--awaited === 0) process.exit(0);
+  };
+}
+"""
+FOR_A_WHILE = "setTimeout(() => process.exit(0), 800);\n"
+"""How a script ends that has no end: when it has shown what the page says, or if that is nothing,
+some time after which it has not failed."""
 
 
 class Reader:
@@ -193,8 +203,9 @@ class Reader:
             path.write_text(block.code, "utf-8")
             self._run([node(), "--check", str(path)])
             return
-        end = f"\nsetTimeout(() => process.exit(0), {NODE_SECONDS * 1000});\n"
-        path.write_text(NODE + block.code + end, "utf-8")
+        shown = len(printed_by(block).splitlines())
+        end = UNTIL_SHOWN % shown if shown else FOR_A_WHILE
+        path.write_text(NODE + end + block.code, "utf-8")
         self._run([node(), "--no-warnings", "--experimental-websocket", str(path), self.server.url])
 
     def html(self, block: Block) -> None:
@@ -260,6 +271,13 @@ def reading(page: str, folder: Path) -> Iterator[Reader]:
     """Begin to read a page; what it started has ended afterwards."""
     with contextlib.ExitStack() as stack:
         yield Reader(page, folder, stack)
+
+
+def printed_by(block: Block) -> str:
+    """Return what the page says that a block prints, if it does."""
+    blocks = blocks_of(block.page)
+    behind = blocks[blocks.index(block) + 1 :][:1]
+    return "".join(block.code for block in behind if block.title == "It prints")
 
 
 def node() -> str:
