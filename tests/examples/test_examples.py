@@ -255,14 +255,17 @@ async def test_demo_dashboard(demo: AbstractAsyncContextManager[Served]) -> None
         await join(chat, "Ada")
         await say(chat, "hello")
         await until(chat, "said")
-        second = await receive_json(client)
+        told = [first, await receive_json(client)]
+        while told[-1]["delivered"] < first["delivered"] + 5 and len(told) < 9:
+            told.append(await receive_json(client))  # that one was counted in the middle of it
+    before, second = told[-2:]
     assert (first["websockets"], second["websockets"]) == (2, 2)
     assert second["received"] - first["received"] == 2
     # The history, who she is, who is here, that she joined, and what she said.
     assert second["delivered"] - first["delivered"] == 5
     assert (second["rooms"], second["members"], second["dropped"]) == (2, 1, 0)
     assert 10**7 < second["memory"] < 10**9
-    assert 0.5 < second["at"] - first["at"] < 5
+    assert second["at"] - before["at"] > 0.5  # once a second, and not all the time
 
 
 async def test_demo_inspector(demo: AbstractAsyncContextManager[Served]) -> None:
