@@ -18,11 +18,6 @@ from tests import pure, wire
 from tests.contracts import deviations as contracts
 from tests.server.deviations import DEVIATIONS, deviation
 
-# How long an example takes, or is in the making, is the machine's affair; a test that hangs has its
-# time limit.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
-
 SOURCE = Path(__file__).parent.parent / "src" / "longwire"
 
 # hypothesis gives an example 200 ms, and the making of them a second or so: as much as a busy
