@@ -13,6 +13,7 @@ cdef class TimerWheel:
     cdef list _slots
     cdef long long _position
     cdef Py_ssize_t _size
+    cdef bint _is_reading_first
 
     @cython.locals(now=double, deadline=double)
     cpdef object schedule(self, Timed entry, double delay)

@@ -3,6 +3,9 @@
 Ten thousand idle sockets that ping every 20 s would keep ten thousand loop timers, each with its
 handle, callback and heap entry; here an entry costs its place in a set. An entry is told once its
 deadline has passed, at most one TICK late. Scheduling an entry again moves it.
+
+A process that stood still judges nobody at once: a loop may run its timers before it reads, and the
+pongs that were late by its own fault are still unread.
 """
 
 from __future__ import annotations
@@ -17,6 +20,10 @@ SLOTS = 1024
 
 LONGEST = 10 * 365 * 86_400.0
 """Seconds: to whom a delay is longer than ten years it is the same, and C's numbers have an end."""
+
+STANDSTILL = 1.0
+"""Seconds: a turn so late means that the process stood still, stopped by its system or held up by
+its application. What has come meanwhile is read for as long again before any entry is told."""
 
 UNSCHEDULED = -1
 NEVER = float("inf")
@@ -39,7 +46,7 @@ class Timed:
 class TimerWheel:
     """Tells each entry when its deadline has passed. Costs nothing while it is empty."""
 
-    __slots__ = ("_handle", "_loop", "_position", "_size", "_slots")
+    __slots__ = ("_handle", "_is_reading_first", "_loop", "_position", "_size", "_slots")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -47,6 +54,7 @@ class TimerWheel:
         self._position = 0  # ticks on the loop's clock up to which slots were emptied
         self._size = 0
         self._handle: asyncio.TimerHandle | None = None
+        self._is_reading_first = False  # after a standstill
 
     def __len__(self) -> int:
         return self._size
@@ -98,6 +106,11 @@ class TimerWheel:
 
     def _turn(self) -> None:
         now = self._loop.time()
+        is_late = now - (self._position + 1) * TICK > STANDSTILL
+        self._is_reading_first = is_late and not self._is_reading_first
+        if self._is_reading_first:
+            self._handle = self._loop.call_later(STANDSTILL, self._turn)
+            return
         until = int(now / TICK)
         while self._position < until:
             self._position += 1
