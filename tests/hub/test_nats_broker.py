@@ -272,6 +272,34 @@ async def test_closing_without_a_server_is_soon_over(
     assert time.monotonic() - began < 5
 
 
+async def test_a_close_that_is_forgotten_in_the_middle_of_a_connect_is_a_close(
+    setting: NatsSetting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As wait_for() of Python 3.11 does, if what it waits for fails just then: nats-py has it."""
+    is_connecting = asyncio.Event()
+    attempts = 0
+
+    async def connect(*arguments: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        is_connecting.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if attempts == 1:
+                raise OSError("refused at that moment") from None
+            raise
+
+    broker = broker_at(setting.url())
+    await broker.open(RecordingNode(broker))
+    monkeypatch.setattr("longwire.hub.brokers.nats.client.Client.open", connect)
+    monkeypatch.setattr("longwire.hub.brokers.nats.broker.CLOSE_SECONDS", 0.1)
+    await setting.kill()
+    async with asyncio.timeout(20):
+        await is_connecting.wait()
+        await broker.close()
+
+
 async def test_what_is_asked_of_a_connection_that_is_just_ending_waits_for_the_next(
     setting: NatsSetting,
 ) -> None:

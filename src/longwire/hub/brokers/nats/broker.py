@@ -16,7 +16,7 @@ from longwire.hub.broker import Node, Window
 from longwire.hub.brokers.dropped import Dropped
 from longwire.hub.brokers.envelope import InvalidEnvelope, decode, encode_draft, encode_signal
 from longwire.hub.brokers.nats.credentials import Credentials
-from longwire.hub.brokers.nats.link import Link
+from longwire.hub.brokers.nats.link import Link, end
 from longwire.hub.brokers.nats.options import CLUSTER_TIMEOUT, TIMEOUT, Options
 from longwire.hub.brokers.nats.presence import AGAIN, Attendance, Roll
 from longwire.hub.brokers.nats.rooms import Rooms, sequence_of
@@ -104,8 +104,7 @@ class NatsBroker:
     async def close(self) -> None:
         beating, self._beating = self._beating, None
         if beating is not None and self._roll is not None and self._attendance is not None:
-            beating.cancel()
-            await asyncio.wait({beating})
+            await end(beating)
             with contextlib.suppress(BrokerError):  # then the others find out by themselves
                 loop = asyncio.get_running_loop()
                 deadline = min(self._link.deadline(), loop.time() + CLOSE_SECONDS)

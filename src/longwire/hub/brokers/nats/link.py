@@ -30,6 +30,9 @@ MOST_PATIENCE = 2.5
 """An answer that does not come within the timeout by this, or so many seconds, is asked for again:
 what was asked of a leader that died is not answered by the next."""
 
+CANCEL_AGAIN = 0.5
+"""Seconds until a task that was cancelled, and goes on, is cancelled again."""
+
 HEADERS_ROOM = 1024
 """Bytes that headers may have of the largest message a server takes."""
 
@@ -96,8 +99,7 @@ class Link:
     async def close(self) -> None:
         """End the connection; idempotent."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end(self._task)
             self._task = None
         client, self._client = self._client, None
         self._is_up.clear()
@@ -158,8 +160,7 @@ class Link:
             try:
                 reason = await self._stay(client)
             finally:
-                settling.cancel()
-                await asyncio.wait({settling})
+                await end(settling)
             self._client = None
             self._is_up.clear()
             self._fail_waiting()
@@ -359,6 +360,17 @@ class Link:
         if subscription is not None:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and wait for its end.
+
+    Again and again: wait_for() of Python 3.11, by which nats-py connects, forgets a cancellation
+    that comes in the same turn of the event loop as what it waited for.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN)
 
 
 def _is_first(message: Msg) -> bool:
