@@ -27,10 +27,13 @@ from longwire.cli.serve import serve
 from longwire.server.config import Config
 from tests import pure
 from tests.docs.pages import ROOT, Block, blocks_of, folder_of, write_file, write_files
-from tests.process import INTERPRETED, PATIENCE, Process, running
+from tests.process import INTERPRETED, Process, running
 
 PORT = re.compile(r"(?<=127\.0\.0\.1:)8000\b")
 EXTRA = re.compile(r"\[([\w,]+)\]")
+PROGRAM_SECONDS = 60.0
+"""How long a program may take at most; some are a pytest of their own."""
+
 HARMLESS = frozenset(("mkdir", "cd", "python3", ".", "git"))
 """What a reader types around it, and a test has done in its own way."""
 
@@ -189,7 +192,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE,
+            timeout=PROGRAM_SECONDS,
         )
         self.printed = done.stdout
         assert done.returncode == 0, done.stdout

@@ -14,6 +14,8 @@ from longwire.toolkit.testing import TestClient
 from tests.docs.pages import PAGES, blocks_of
 from tests.docs.reader import READERS, reading
 
+pytestmark = [pytest.mark.timeout(120)]  # a page is a server, programs, and a pytest one by one
+
 NOT_RUN = {"how-to/deploy.md": ["there is no unit of that name"]}
 """The blocks that cannot run, by page, with the reason that stands in front of them."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.conftest import PATIENCE
 from tests.docs.pages import DOCS, ROOT, write_files
 from tests.process import running
 
@@ -26,7 +27,7 @@ ELSEWHERE = re.compile(
 )
 CANONICAL = re.compile(r"""<link\b[^>]*rel=["']?(?:canonical|prev|next)""")
 
-pytestmark = [pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.timeout(90)]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quiet_page(browser: Browser) -> Page:
     """Return a page of a browser in which nothing may ask for anything outside of this machine."""
     page = browser.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     strange: list[str] = []
     page.on("request", lambda r: strange.append(r.url) if is_elsewhere(r.url) else None)
     page.on("pageerror", lambda error: strange.append(str(error)))
