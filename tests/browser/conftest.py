@@ -7,12 +7,13 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from examples.demo.editor import STORE
 from tests.process import ROOT, Process, running
@@ -30,8 +31,10 @@ FLAGS = [
 ]
 PICTURES = ROOT / ".artifacts" / "screenshots"
 APP = "examples.demo.app:app"
-PATIENCE = 10_000
+PATIENCE = 30_000
 """Milliseconds for anything on a page."""
+
+expect.set_options(timeout=PATIENCE)  # for all tests with a browser, in whatever folder
 
 Visit = Callable[..., Page]
 
@@ -63,7 +66,8 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def demo() -> Iterator[Process]:
-    with running(APP, "--port=0", "--no-access-log") as process:
+    # Nobody is to be taken for gone while a line is dead, or a page late with its pong.
+    with running(APP, "--port=0", "--no-access-log", "--ws-ping-timeout=90") as process:
         yield process
 
 
@@ -99,6 +103,14 @@ def enter(page: Page, name: str, room: str = "general") -> Page:
     return page
 
 
+def until(page: Page, is_so: Callable[[], bool]) -> None:
+    """Wait for something that no element of a page shows by itself."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen"
+        page.wait_for_timeout(50)  # meanwhile the page's events are heard
+
+
 def say(page: Page, text: str) -> None:
     page.get_by_label("Message", exact=True).fill(text)
     page.get_by_role("button", name="Send", exact=True).click()
@@ -114,7 +126,7 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._is_cut = False
+        self._is_cut = threading.Event()  # for the connections that there are; the next have theirs
         self._ends: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -123,7 +135,7 @@ class Line:
 
     def cut(self) -> None:
         """Carry nothing, let nobody in, and say nothing."""
-        self._is_cut = True
+        self._is_cut.set()
 
     def hang_up(self) -> None:
         """End all connections, and let nobody in."""
@@ -134,7 +146,7 @@ class Line:
 
     def mend(self) -> None:
         """Carry new connections; the old ones stay dead."""
-        self._is_cut = False
+        self._is_cut = threading.Event()
 
     def close(self) -> None:
         self.hang_up()
@@ -147,26 +159,28 @@ class Line:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                is_cut = self._is_cut
                 try:
-                    if self._is_cut:
+                    if is_cut.is_set():
                         raise ConnectionRefusedError
                     far = socket.create_connection(("127.0.0.1", self._port))
                 except ConnectionRefusedError:
                     near.close()
                     continue
-                self._ends += [near, far]
-                dead = threading.Event()
-                self._start(self._carry, near, far, dead)
-                self._start(self._carry, far, near, dead)
+                self._ends.extend((near, far))
+                if is_cut.is_set():  # meanwhile: who hung up has not seen these two
+                    _end(near)
+                    _end(far)
+                    continue
+                self._start(self._carry, near, far, is_cut)
+                self._start(self._carry, far, near, is_cut)
 
-    def _carry(self, source: socket.socket, target: socket.socket, dead: threading.Event) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket, is_cut: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if self._is_cut:
-                    dead.set()
-                if not dead.is_set():
+                if not is_cut.is_set():
                     target.sendall(data)
-            if not (self._is_cut or dead.is_set()):
+            if not is_cut.is_set():
                 target.shutdown(socket.SHUT_WR)
 
 

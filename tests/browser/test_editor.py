@@ -70,7 +70,7 @@ def text_of(page: Page) -> str:
     return str(page.evaluate(RUN, "text")["text"])
 
 
-def until(is_so: Callable[[], bool], seconds: float = 10.0, told: object = None) -> None:
+def until(is_so: Callable[[], bool], seconds: float = SETTLED, told: object = None) -> None:
     """Wait for something that no page shows; `told` is what a failure shows."""
     deadline = time.monotonic() + seconds
     while not is_so():

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit, enter, picture, say
 from tests.process import Process
 
-pytestmark = [pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(240)]  # four pages at once, each with all that there is
 
 TABS = ["Chat", "Dashboard", "Editor", "Inspector"]
 
@@ -142,7 +142,7 @@ def show_dashboard(pages: list[Page]) -> None:
         page.get_by_role("button", name="Make some traffic").click()
     for page in pages:
         button = page.get_by_role("button", name="Make some traffic")
-        expect(button).to_be_enabled(timeout=20_000)
+        expect(button).to_be_enabled(timeout=60_000)
 
 
 def show_editor(pages: list[Page], visit: Visit, url: str) -> None:
