@@ -204,12 +204,34 @@ async def test_a_node_that_was_taken_out_in_part_enters_again(setting: RedisSett
                 node.id, 1, 1, f"{prefix}:present:", f"{prefix}:0:events:",
             )  # fmt: skip
         await node.until(lambda: node.restored == 1)
-        assert len(await table(node).present("lobby")) == 2
+        assert await table(node).present("lobby") == []  # the others, too
         for client in clients:
             await table(node).enter("lobby", client)
-        await node.until(lambda: len(node.events) == 5)
-        assert [type(event) for event in node.events] == [Join, Join, Join, Leave, Join]
+        await node.until(lambda: len(node.events) == 9)
+        assert [type(event) for event in node.events] == [Join] * 3 + [Leave] * 3 + [Join] * 3
         assert sorted(c.id for c in await table(node).present("lobby")) == ["c1", "c2", "c3"]
+
+
+@pytest.mark.parametrize("who", ["the node that stood still", "another node"])
+async def test_who_was_not_seen_meanwhile_is_announced(setting: RedisSetting, who: str) -> None:
+    """A node has stood still for too long, but nobody has taken its clients out yet."""
+    setting.heartbeat = 60.0  # this one looks for nobody
+    async with setting.node() as watching:
+        setting.heartbeat = 1.0
+        async with setting.node() as node:
+            await table(node).enter("lobby", ALICE)
+            await watching.subscribe("lobby")
+            with setting.server.client() as redis:
+                redis.zadd(f"{setting.prefix}:nodes", {node.id: 1})
+            assert await table(watching).present("lobby") == []
+            if who == "another node":
+                await table(watching).enter("lobby", ALICE)
+            else:
+                await node.until(lambda: node.restored == 1)
+                await table(node).enter("lobby", ALICE)
+            await watching.until(lambda: len(watching.events) == 2)
+            assert watching.events == [Leave("lobby", ALICE), Join("lobby", ALICE)]
+            assert await table(watching).present("lobby") == [ALICE]
 
 
 # Doubts

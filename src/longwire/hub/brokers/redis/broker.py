@@ -258,7 +258,7 @@ class RedisBroker:
         self._tell(lambda node: node.on_restored())
 
     def _on_taken_for_dead(self) -> None:
-        logger.warning("%s: taken for dead by other nodes; entering again", self._options.address)
+        logger.warning("%s: taken for dead; entering again", self._options.address)
         self._tell(lambda node: node.on_restored())
 
     def _tell(self, tell: Callable[[Node], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -21,13 +22,17 @@ LIFE = 2.5
 """Heartbeats that a node lives without one. Nodes beat, and look for the dead, every half: whoever
 dies is out of all rooms within three."""
 
+NEW = 0
+"""What the scripts say of a node that they have not known: at its first beat, or when its clients
+have been taken out."""
+
 BATCH = 200
 """Clients of a dead node that one script takes out; Redis does nothing else meanwhile."""
 
 
 class Roll:
     """The rooms' tables, as one node works on them. `on_taken_for_dead` is called without waiting
-    when others have begun to take this node's clients out."""
+    when this node's clients have been taken out: as dead as it was to whoever asked."""
 
     def __init__(
         self,
@@ -50,16 +55,19 @@ class Roll:
 
     async def beat(self, link: Link) -> None:
         """Say that this node lives, ping both lines, and see to the nodes that do not live."""
-        beat = link.run(scripts.BEAT, (self._keys.nodes,), self._node, self._life)
+        beat = self._beat(link)
         await link.check(self._heartbeat, beat, link.events.ask("PING"))
-        was_alive, dead = await beat
-        self._note_life(bool(was_alive))
+        life, dead = await beat
+        self._note_life(life)
         if dead and (self._burials is None or self._burials.done()):
             self._burials = asyncio.create_task(self._bury_all(link, dead))
 
-    def _note_life(self, was_alive: bool) -> None:
+    def _beat(self, link: Link) -> asyncio.Future[Any]:
+        return link.run(scripts.BEAT, (self._keys.nodes,), self._node, self._life)
+
+    def _note_life(self, life: int) -> None:
         # The first beat of all finds no node of that name, and there is nothing to enter again.
-        if self._is_known and not was_alive:
+        if self._is_known and life == NEW:
             self._on_taken_for_dead()
         self._is_known = True
 
@@ -72,6 +80,9 @@ class Roll:
         with contextlib.suppress(LineLost, ResponseError):
             for node in dead:
                 await self._bury(link, node)
+            if self._node.encode() in dead:
+                life, _ = await self._beat(link)
+                self._note_life(life)
 
     async def _bury(self, link: Link, node: str | bytes, *, is_self: bool = False) -> None:
         index = self._keys.indexes.encode() + (node if isinstance(node, bytes) else node.encode())
@@ -91,7 +102,7 @@ class Roll:
     async def enter(self, room: str, client: Client) -> None:
         """Presence.enter()."""
         keys = self._keys
-        was_alive = await self._session.ask(
+        life = await self._session.ask(
             lambda link, _: link.run(
                 scripts.ENTER,
                 (keys.table(room), keys.nodes, keys.indexes + self._node, keys.channel(room)),
@@ -101,7 +112,7 @@ class Roll:
             ),
             self._session.deadline(),
         )  # fmt: skip
-        self._note_life(bool(was_alive))
+        self._note_life(life)
 
     async def exit(self, room: str, client: Client) -> None:
         """Presence.exit()."""

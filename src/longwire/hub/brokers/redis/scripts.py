@@ -169,12 +169,19 @@ milliseconds, the offset and the epoch to read from (-1 for none), the limit (-1
 epoch, offset, 1 if nothing is missing, the offset that the first entry should have, the entries."""
 
 _NODES = """
--- Note that the node lives. Return whether it was known to: a node taken for dead is not, be it
--- that its clients are still being taken out (0) or that all of them are.
+local DEAD, NEW, ALIVE = -1, 0, 1
+
+-- Note that the node lives. Return whether it was known to. One that is known to be dead stays so
+-- until its clients are taken out: whoever asked meanwhile has not seen them, and is to hear of it
+-- when they are back.
 local function touch(nodes, node, time, life)
-  local until_then = tonumber(redis.call('ZSCORE', nodes, node) or 0)
+  local until_then = redis.call('ZSCORE', nodes, node)
+  if until_then and tonumber(until_then) <= time then
+    redis.call('ZADD', nodes, 0, node)
+    return DEAD
+  end
   redis.call('ZADD', nodes, string.format('%.0f', time + life), node)
-  return until_then > 0 and 1 or 0
+  return until_then and ALIVE or NEW
 end
 """
 
@@ -187,12 +194,12 @@ if kind ~= 'zset' and kind ~= 'none' then
   redis.call('DEL', KEYS[1])  -- a stranger's; without this table nobody would be missed
 end
 local time = now()
-local was_alive = touch(KEYS[1], ARGV[1], time, tonumber(ARGV[2]))
-return {was_alive, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', time, 'LIMIT', 0, 10)}
+local life = touch(KEYS[1], ARGV[1], time, tonumber(ARGV[2]))
+return {life, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', time, 'LIMIT', 0, 10)}
 """,
 )
-"""The heartbeat. KEYS: nodes. ARGV: the node, for how long it lives. Returns 0 if it was taken for
-dead, and the nodes that are."""
+"""The heartbeat. KEYS: nodes. ARGV: the node, for how long it lives. Returns -1 if it is
+dead, 0 if it was not known, else 1; and the nodes that are dead."""
 
 ENTER = _script(
     _NOW,
@@ -202,7 +209,8 @@ local present, nodes, index, channel = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local node, client, member = ARGV[1], ARGV[2], ARGV[3]
 local known = redis.call('HGET', present, client)
 local owner = known and known:match('^([^\\n]*)\\n')
-local was_alive = touch(nodes, node, now(), tonumber(ARGV[4]))
+local time = now()
+local life = touch(nodes, node, time, tonumber(ARGV[4]))
 if type(redis.pcall('SADD', index, member)) == 'table' then
   redis.call('DEL', index)  -- a stranger's
   redis.call('SADD', index, member)
@@ -210,16 +218,20 @@ end
 redis.call('HSET', present, client, node .. '\\n' .. ARGV[6])
 if owner and owner ~= node then
   redis.pcall('SREM', ARGV[7] .. owner, member)
+  if tonumber(redis.call('ZSCORE', nodes, owner) or 0) <= time then
+    redis.call('PUBLISH', channel, '\\n' .. ARGV[6])  -- it was still to be taken out
+    owner = nil
+  end
 end
 if not owner then
   redis.call('PUBLISH', channel, ARGV[5])
 end
-return was_alive
+return life
 """,
 )
 """Enter a client. KEYS: present, nodes, the node's index, channel. ARGV: the node, the client's id,
 its member of the index, the node's life, the Join as a message, the Leave as an envelope, what the
-keys of indexes begin with. Returns 0 if the node was taken for dead."""
+keys of indexes begin with. Returns -1 if the node is dead, 0 if it was not known, else 1."""
 
 EXIT = _script(
     """
