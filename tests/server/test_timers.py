@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -166,6 +167,42 @@ async def test_who_stood_still_reads_before_it_judges(serve: Serve) -> None:
         time.sleep(2 + STANDSTILL + 0.5)  # noqa: ASYNC251
         for client in clients:
             assert await client.message() == "here"
+
+
+class StoppedClock:
+    """A loop as the wheel knows it, that turns when the test says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due = 0.0
+        self._turn: Callable[[], None] = lambda: None
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, turn: Callable[[], None]) -> object:
+        self.due, self._turn = when, turn
+        return turn  # the handle, which nobody cancels
+
+    def turn(self, late: float) -> None:
+        self.now = self.due + late
+        self._turn()
+
+
+async def test_who_stands_still_again_while_it_reads_reads_again() -> None:
+    """As a handler has it that blocks for each of the messages that came meanwhile."""
+    clock = StoppedClock()
+    wheel = TimerWheel(cast(asyncio.AbstractEventLoop, clock))
+    entry, later = Entry(wheel), Entry(wheel)
+    wheel.schedule(entry, TICK / 2)
+    for _ in range(3):
+        clock.turn(late=STANDSTILL * 2)
+        assert clock.due == clock.now + STANDSTILL
+        assert entry.told == []
+    wheel.schedule(later, TICK * 2)  # while what has come is read
+    clock.turn(late=STANDSTILL / 2)
+    assert (len(entry.told), len(later.told)) == (1, 1)
+    assert len(wheel) == 0
 
 
 async def test_who_does_not_answer_is_given_up_for_all_that(serve: Serve) -> None:

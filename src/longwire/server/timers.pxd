@@ -13,7 +13,7 @@ cdef class TimerWheel:
     cdef list _slots
     cdef long long _position
     cdef Py_ssize_t _size
-    cdef bint _is_reading_first
+    cdef double _due
 
     @cython.locals(now=double, deadline=double)
     cpdef object schedule(self, Timed entry, double delay)
@@ -21,6 +21,7 @@ cdef class TimerWheel:
     cpdef object cancel(self, Timed entry)
     @cython.locals(tick=cython.longlong, slot=set)
     cdef _insert(self, Timed entry)
+    cdef _turn_at(self, double when)
     @cython.locals(entry=Timed)
     cdef _tell(self, set slot, double now)
     cdef _call(self, Timed entry)

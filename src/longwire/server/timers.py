@@ -23,7 +23,8 @@ LONGEST = 10 * 365 * 86_400.0
 
 STANDSTILL = 1.0
 """Seconds: a turn so late means that the process stood still, stopped by its system or held up by
-its application. What has come meanwhile is read for as long again before any entry is told."""
+its application. What has come meanwhile is read for as long again before any entry is told, and
+once more if that is too late as well: the first that was read may have held it up anew."""
 
 UNSCHEDULED = -1
 NEVER = float("inf")
@@ -46,7 +47,7 @@ class Timed:
 class TimerWheel:
     """Tells each entry when its deadline has passed. Costs nothing while it is empty."""
 
-    __slots__ = ("_handle", "_is_reading_first", "_loop", "_position", "_size", "_slots")
+    __slots__ = ("_due", "_handle", "_loop", "_position", "_size", "_slots")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -54,7 +55,7 @@ class TimerWheel:
         self._position = 0  # ticks on the loop's clock up to which slots were emptied
         self._size = 0
         self._handle: asyncio.TimerHandle | None = None
-        self._is_reading_first = False  # after a standstill
+        self._due = NEVER  # when the next turn is to be, on the loop's clock
 
     def __len__(self) -> int:
         return self._size
@@ -70,7 +71,7 @@ class TimerWheel:
         entry.deadline = deadline
         if self._handle is None:
             self._position = int(now / TICK)
-            self._handle = self._loop.call_at((self._position + 1) * TICK, self._turn)
+            self._turn_at((self._position + 1) * TICK)
         self._insert(entry)
 
     def cancel(self, entry: Timed) -> None:
@@ -104,12 +105,14 @@ class TimerWheel:
             slot.add(entry)
         self._size += 1
 
+    def _turn_at(self, when: float) -> None:
+        self._due = when
+        self._handle = self._loop.call_at(when, self._turn)
+
     def _turn(self) -> None:
         now = self._loop.time()
-        is_late = now - (self._position + 1) * TICK > STANDSTILL
-        self._is_reading_first = is_late and not self._is_reading_first
-        if self._is_reading_first:
-            self._handle = self._loop.call_later(STANDSTILL, self._turn)
+        if now - self._due > STANDSTILL:
+            self._turn_at(now + STANDSTILL)
             return
         until = int(now / TICK)
         while self._position < until:
@@ -120,7 +123,7 @@ class TimerWheel:
                 self._size -= len(slot)
                 self._tell(slot, now)
         if self._size:
-            self._handle = self._loop.call_at((self._position + 1) * TICK, self._turn)
+            self._turn_at((self._position + 1) * TICK)
         else:
             self._handle = None
 
