@@ -162,6 +162,7 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--loop=trio"], "--loop is one of"),
         (["--ws-max-queue=0"], "--ws-max-queue is at least 1, and at most 2**53"),
         ([f"--ws-max-size={2**63}"], "--ws-max-size is at least 0, and at most 2**53"),
+        ([f"--ws-max-size={10**400}"], "--ws-max-size is at least 0, and at most 2**53; got a num"),
         (["--timeout-keep-alive=inf"], "--timeout-keep-alive is at least 0, and at most 2**53"),
         (["--ws-deflate-window-bits=8"], "--ws-deflate-window-bits is from 9 to 15"),
         (["--header=nonsense"], "not name:value"),

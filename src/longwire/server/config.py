@@ -296,6 +296,13 @@ def _cause(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def _short(number: float) -> str:
+    try:
+        return f"{number:g}"
+    except OverflowError:  # an int beyond what a float can be
+        return "a number of over 300 digits"
+
+
 def _check(option: Field[Any], value: Any) -> None:
     """Raise ConfigError unless the value is one that the option can have."""
     flag = "--" + option.name.replace("_", "-")
@@ -311,4 +318,4 @@ def _check(option: Field[Any], value: Any) -> None:
         span = f"from {low:g} to {high:g}"
         if high == MOST:
             span = f"at least {low:g}, and at most 2**53"
-        raise ConfigError(f"{flag} is {span}; got {value:g}")
+        raise ConfigError(f"{flag} is {span}; got {_short(value)}")
