@@ -210,7 +210,8 @@ async def test_a_signal_drains_all_workers(folder: Path, number: int) -> None:
 
 
 async def test_a_second_signal_does_not_wait(folder: Path) -> None:
-    with start(folder, "--timeout-graceful-shutdown=60") as server:
+    patient = ("--timeout-graceful-shutdown=60", "--ws-close-timeout=60")
+    with start(folder, *patient) as server:
         async with websocket(at(server)) as client:
             await client.message()
             server.signal(signal.SIGTERM)
