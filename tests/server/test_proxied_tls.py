@@ -16,7 +16,7 @@ from tests.tls import certificate, encrypted
 from tests.wire import BINARY as DATA
 from tests.wire import Wire, close, connect, frame, request, text
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,8 @@ async def test_a_client_that_leaves_during_the_handshake_is_forgotten(
 async def test_a_handshake_that_waits_is_cut_by_the_drain(
     serve: Serve, options: dict[str, object]
 ) -> None:
-    async with serve(Recorder(), timeout_graceful_shutdown=60.0, **options) as server:
+    patient = {"timeout_graceful_shutdown": 60.0, "timeout_headers": 60.0, **options}
+    async with serve(Recorder(), **patient) as server:
         async with connect(server) as client:
             await client.send(LINE + b"\x16\x03\x01")
             while not server.state.connections:
