@@ -6,7 +6,7 @@ from typing import Any
 
 import pycrdt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from longwire.documents.operations import Operation, Revisions, transform
@@ -115,7 +115,6 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(steps)
 def test_the_text_form_follows_yjs_and_json_edits(
     steps: list[tuple[bool, int, int, str]],

@@ -70,7 +70,7 @@ def mutate(update: bytes, seed: random.Random) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.randoms(use_true_random=False), st.sampled_from(RICH), st.booleans())
 def test_a_poisoned_update_leaves_nothing_behind(
     seed: random.Random, update: bytes, is_empty: bool
@@ -185,7 +185,7 @@ class Editor:
         self.written.append(self.doc.get_update(before))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.randoms(use_true_random=False))
 def test_what_fits_of_an_answer_is_taken_and_the_rest_later(seed: random.Random) -> None:
     # Three write, and hear of each other; then the first hears only some of what the others wrote.
@@ -253,7 +253,7 @@ def is_empty_handed(replica: Replica) -> bool:
     return replica.doc.get_update(replica.doc.get_state())[0] == 0
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.randoms(use_true_random=False), st.sampled_from(RICH), st.sampled_from(RICH))
 def test_what_fits_needs_nothing_more(seed: random.Random, update: bytes, state: bytes) -> None:
     update = mutate(update, seed)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longwire.errors import BrokerError, ConnectionClosed, HubError
@@ -247,7 +247,7 @@ class Play:
 steps = st.lists(
     st.tuples(st.integers(0, 199), st.integers(0, 29), st.sampled_from([0, 1, 8])), max_size=80
 )
-thorough = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=300)
 
 
 @pytest.mark.timeout(300)
