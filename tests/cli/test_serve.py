@@ -161,6 +161,7 @@ def test_an_app_that_does_not_import_is_one_line(folder: Path, app: str, said: s
         (["--ws=carrier-pigeon"], "--ws is one of auto, native, wsproto"),
         (["--loop=trio"], "--loop is one of"),
         (["--ws-max-queue=0"], "--ws-max-queue is at least 1, and at most 2**53"),
+        (["--reload-delay=60"], "--reload-delay is from 0.01 to 10; got 60"),
         ([f"--ws-max-size={2**63}"], "--ws-max-size is at least 0, and at most 2**53"),
         ([f"--ws-max-size={10**400}"], "--ws-max-size is at least 0, and at most 2**53; got a num"),
         (["--timeout-keep-alive=inf"], "--timeout-keep-alive is at least 0, and at most 2**53"),

@@ -87,7 +87,9 @@ class Config:
     reload_dir: tuple[str, ...] = option((), "Workers", "Where to look; by default --app-dir")
     reload_include: tuple[str, ...] = option((), "Workers", "Patterns of files beside *.py")
     reload_exclude: tuple[str, ...] = option((), "Workers", "Patterns of files not to look at")
-    reload_delay: float = option(0.25, "Workers", "Seconds between looks", low=0.01)
+    reload_delay: float = option(
+        0.25, "Workers", "Seconds between looks; the end waits for one", low=0.01, high=10.0
+    )
 
     ws: str = option("auto", "WebSocket", "Engine; none serves HTTP alone", choices=ENGINES)
     ws_max_size: int = option(
