@@ -171,6 +171,11 @@ epoch, offset, 1 if nothing is missing, the offset that the first entry should h
 _NODES = """
 local DEAD, NEW, ALIVE = -1, 0, 1
 
+-- Return whether the node has beaten lately.
+local function lives(nodes, node, time)
+  return tonumber(redis.call('ZSCORE', nodes, node) or 0) > time
+end
+
 -- Note that the node lives. Return whether it was known to. One that is known to be dead stays so
 -- until its clients are taken out: whoever asked meanwhile has not seen them, and is to hear of it
 -- when they are back.
@@ -218,7 +223,7 @@ end
 redis.call('HSET', present, client, node .. '\\n' .. ARGV[6])
 if owner and owner ~= node then
   redis.pcall('SREM', ARGV[7] .. owner, member)
-  if tonumber(redis.call('ZSCORE', nodes, owner) or 0) <= time then
+  if not lives(nodes, owner, time) then
     redis.call('PUBLISH', channel, '\\n' .. ARGV[6])  -- it was still to be taken out
     owner = nil
   end
@@ -253,6 +258,7 @@ message, what the keys of indexes begin with."""
 
 PRESENT = _script(
     _NOW,
+    _NODES,
     """
 local time, alive, envelopes = now(), {}, {}
 local all = redis.call('HGETALL', KEYS[1])
@@ -260,7 +266,7 @@ for i = 2, #all, 2 do
   local owner, envelope = all[i]:match('^([^\\n]*)\\n(.*)$')
   if owner then
     if alive[owner] == nil then
-      alive[owner] = tonumber(redis.call('ZSCORE', KEYS[2], owner) or 0) > time
+      alive[owner] = lives(KEYS[2], owner, time)
     end
     if alive[owner] then
       envelopes[#envelopes + 1] = envelope
