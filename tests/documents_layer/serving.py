@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from longwire.asgi import Receive, Scope, Send
 from longwire.documents import Documents, MemoryStore, Role, Stored
 from longwire.toolkit import WebSocket
+from tests.documents_layer.clients import PATIENCE, YjsClient
 
 
 class DocumentApp:
@@ -55,3 +56,28 @@ class TroubledStore(MemoryStore):
         self.appends += 1
         self.appended += updates
         await super().append(name, updates)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until the server has come that far, where no client can see it."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def edit_while_one_is_stored(
+    documents: Documents, store: TroubledStore, clients: Sequence[YjsClient], text: str
+) -> None:
+    """Have all of them on "plan"; the others' texts wait while the first one's "x" is stored."""
+    for client in clients:
+        await client.connect()
+        await client.synced()
+    first, *others = clients
+    document = documents._open["plan"][0]
+    store.gate.clear()
+    await first.edit(0, "x")
+    await eventually(lambda: document._writer is not None and not document._changes)
+    for client in others:
+        await client.edit(0, text)
+    await eventually(lambda: len(document._changes) == len(others))
+    store.gate.set()

@@ -14,8 +14,7 @@ from websockets.asyncio.client import connect
 from longwire.documents import DocumentOptions, Documents
 from tests.conftest import Serve, Served
 from tests.documents_layer.clients import PATIENCE, YjsClient, json_client
-from tests.documents_layer.serving import DocumentApp, TroubledStore
-from tests.documents_layer.test_serving import eventually
+from tests.documents_layer.serving import DocumentApp, TroubledStore, eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -18,8 +18,8 @@ from longwire.hub import Draft, Hub, Position, RoomOptions, Window
 from longwire.hub.brokers.memory import MemoryBroker, MemoryRooms
 from tests.conftest import Serve, Served
 from tests.documents_layer.clients import PATIENCE, YjsClient, json_client
-from tests.documents_layer.serving import DocumentApp, TroubledStore
-from tests.documents_layer.test_serving import agree, eventually, text_of
+from tests.documents_layer.serving import DocumentApp, TroubledStore, eventually
+from tests.documents_layer.test_serving import agree, text_of
 from tests.documents_layer.test_updates import DAMAGING
 from tests.waiting import stable
 

@@ -21,8 +21,12 @@ from longwire.documents.sync import (
 )
 from tests.conftest import Serve, Served
 from tests.documents_layer.clients import YjsClient, json_client
-from tests.documents_layer.serving import DocumentApp, TroubledStore
-from tests.documents_layer.test_serving import eventually
+from tests.documents_layer.serving import (
+    DocumentApp,
+    TroubledStore,
+    edit_while_one_is_stored,
+    eventually,
+)
 from tests.documents_layer.test_updates import NEVER, POISON, RICH, mutate
 
 pytestmark = pytest.mark.anyio
@@ -101,17 +105,7 @@ async def test_editors_together_add_no_more_than_fits(serve: Serve) -> None:
     options = DocumentOptions(max_document=50_000)
     async with Documents(store, options=options) as documents, serve(DocumentApp(documents)) as one:
         ada, *others = clients = [YjsClient(one.url("ws", "/plan")) for _ in range(7)]
-        for client in clients:
-            await client.connect()
-            await client.synced()
-        document = documents._open["plan"][0]
-        store.gate.clear()
-        await ada.edit(0, "x")
-        await eventually(lambda: document._writer is not None)
-        for client in others:
-            await client.edit(0, 18_000 * "x")
-        await eventually(lambda: len(document._changes) == len(others))
-        store.gate.set()
+        await edit_while_one_is_stored(documents, store, clients, 18_000 * "x")
         await eventually(lambda: sum(c.ended is not None and c.ended.done() for c in others) == 4)
         await ada.until(lambda: len(ada.text) == 36_001)
         assert sum(map(len, store.appended)) <= 50_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,13 @@ from longwire.documents.sync import (
 from longwire.toolkit import Refusal, WebSocket
 from tests import wire
 from tests.conftest import Serve, Served
-from tests.documents_layer.clients import PATIENCE, YjsClient
-from tests.documents_layer.serving import DocumentApp, TroubledStore
+from tests.documents_layer.clients import YjsClient
+from tests.documents_layer.serving import (
+    DocumentApp,
+    TroubledStore,
+    edit_while_one_is_stored,
+    eventually,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -52,13 +57,6 @@ async def agree(clients: list[YjsClient]) -> None:
     for client in clients:
         await client.until(lambda c=client: set(marks) <= set(str(c.text)))  # type: ignore[misc]
     assert len({str(client.text) for client in clients}) == 1
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until the server has come that far, where no client can see it."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def text_of(updates: list[bytes]) -> str:
@@ -355,18 +353,8 @@ async def test_updates_become_a_snapshot(
 
 async def test_waiting_changes_are_stored_with_one_call(serve: Serve, store: TroubledStore) -> None:
     async with Documents(store) as documents, serve(DocumentApp(documents)) as server:
-        first, *others = clients = [YjsClient(server.url("ws", "/plan")) for _ in range(10)]
-        for client in clients:
-            await client.connect()
-            await client.synced()
-        document = documents._open["plan"][0]
-        store.gate.clear()
-        await first.edit(0, "x")
-        await eventually(lambda: document._writer is not None and not document._changes)
-        for client in others:
-            await client.edit(0, "x")
-        await eventually(lambda: len(document._changes) == len(others))
-        store.gate.set()
+        clients = [YjsClient(server.url("ws", "/plan")) for _ in range(10)]
+        await edit_while_one_is_stored(documents, store, clients, "x")
         for client in clients:
             await client.until_text(10 * "x")
             await client.__aexit__()
